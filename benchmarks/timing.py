@@ -1,0 +1,135 @@
+"""Measure rivals side by side: what every benchmark here shares.
+
+Comes in: for one task, a callable without arguments for each tool. Goes out: seconds per call, the median of
+many samples after a warm-up. Tools take turns in one process, so that a busy moment of the machine hits all
+of them; results are compared before anything is timed; everything runs on one processor.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+Contestants = Mapping[str, Callable[[], Any]]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure: seconds for each tool; fewest and most samples; least seconds of a sample."""
+
+    budget: float = 4.0
+    fewest: int = 3
+    most: int = 101
+    sample: float = 2e-3
+
+
+def use_one_processor() -> None:
+    """Pin the process to one processor, whatever thread pools the rivals keep (Linux only)."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def check_equal(contestants: Contestants, tolerance: float) -> None:
+    """Run every contestant once; raise `AssertionError` unless all give the same arrays."""
+    results = {name: run() for name, run in contestants.items()}
+    first, *others = results
+    for name in others:
+        for expected, actual in zip(_arrays(results[first]), _arrays(results[name]), strict=True):
+            np.testing.assert_allclose(
+                actual, expected, tolerance, tolerance, err_msg=f"{name} against {first}"
+            )
+
+
+def _arrays(result: Any) -> list[np.ndarray]:
+    parts = result if isinstance(result, tuple | list) else [result]
+    return [part.detach().numpy() if hasattr(part, "detach") else np.asarray(part) for part in parts]
+
+
+def medians(contestants: Contestants, effort: Effort) -> dict[str, float]:
+    """Return seconds per call for each contestant, which take turns."""
+    loops = {name: _loops(run, effort.sample) for name, run in contestants.items()}
+    samples: dict[str, list[float]] = {name: [] for name in contestants}
+    spent = dict.fromkeys(contestants, 0.0)
+    gc.collect()
+    gc.freeze()  # so that collecting the garbage of one turn costs little before the next
+    for turn in range(effort.most):
+        waiting = [n for n in contestants if turn < effort.fewest or spent[n] < effort.budget]
+        for name in waiting:
+            gc.collect()
+            seconds = _seconds(contestants[name], loops[name])
+            samples[name].append(seconds / loops[name])
+            spent[name] += seconds
+    gc.unfreeze()
+    return {name: statistics.median(values) for name, values in samples.items()}
+
+
+def _loops(run: Callable[[], Any], least: float) -> int:
+    """Return how many calls make a sample of at least ``least`` seconds; warms up on the way."""
+    loops = 1
+    _seconds(run, loops)
+    while _seconds(run, loops) < least:
+        loops *= 2
+    return loops
+
+
+def _seconds(run: Callable[[], Any], loops: int) -> float:
+    start = time.perf_counter()
+    for _ in range(loops):
+        run()
+    return time.perf_counter() - start
+
+
+def machine(packages: Iterable[str]) -> dict[str, str]:
+    """Describe what the figures were measured on."""
+    versions = ", ".join(f"{name} {_version(name)}" for name in packages)
+    return {
+        "date": date.today().isoformat(),
+        "processor": _processor(),
+        "system": f"{platform.system()} {platform.machine()}, one thread",
+        "software": f"Python {platform.python_version()}, {versions}",
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"
+
+
+def show_time(seconds: float) -> str:
+    """Write a duration with three digits."""
+    unit, scale = ("s", 1.0) if seconds >= 1 else ("ms", 1e-3) if seconds >= 1e-3 else ("µs", 1e-6)
+    digits = max(0, 2 - math.floor(math.log10(seconds / scale)))
+    return f"{seconds / scale:.{digits}f} {unit}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Align rows of cells, the first row above a line, the first column to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])

@@ -1,0 +1,46 @@
+"""chainrule: exact derivatives of ordinary Python and NumPy code."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Public name -> module that defines it; modules are imported when a name is first used.
+_NAMES = {
+    **dict.fromkeys(
+        (
+            "derivative",
+            "grad",
+            "hessian",
+            "hvp",
+            "jacfwd",
+            "jacobian",
+            "jacrev",
+            "jvp",
+            "linearize",
+            "value_and_grad",
+            "vjp",
+        ),
+        "chainrule.api",
+    ),
+}
+_MODULES = ("errors", "numerical", "numpy", "scipy", "testing", "trees")
+
+__all__ = [*_NAMES, *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        value = getattr(importlib.import_module(_NAMES[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"chainrule.{name}")
+    else:
+        raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

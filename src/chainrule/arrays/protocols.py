@@ -1,0 +1,107 @@
+"""NumPy's protocols: which of our operations answers for a NumPy function called on a traced value.
+
+``__array_ufunc__`` (NEP 13) looks the ufunc up among the primitives; ``__array_function__`` (NEP 18)
+looks the function up among the implementations that `implements` has entered, see `arrays.functions`.
+A function that is in neither raises, by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.core.dispatch import Tracer, bind
+from chainrule.core.primitive import by_function
+from chainrule.errors import UnsupportedError, user_line
+
+__all__ = ["FUNCTIONS", "UFUNC_METHODS", "array_function", "array_ufunc", "implements", "implements_method"]
+
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+UFUNC_METHODS: dict[tuple[Any, str], Callable[..., Any]] = {}
+
+
+def implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter the decorated function as the one that answers for the given NumPy functions."""
+
+    def enter(implementation: Callable[..., Any]) -> Callable[..., Any]:
+        for function in functions:
+            FUNCTIONS[function] = implementation
+        return implementation
+
+    return enter
+
+
+def implements_method(ufunc: Any, method: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The same for ``ufunc.reduce``, ``accumulate``, ``outer``; ufunc None: any."""
+
+    def enter(implementation: Callable[..., Any]) -> Callable[..., Any]:
+        UFUNC_METHODS[ufunc, method] = implementation
+        return implementation
+
+    return enter
+
+
+def array_ufunc(self: Tracer, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    """Answer a call of a ufunc or of one of its methods."""
+    if method == "__call__":
+        primitive = by_function.get(ufunc)
+        if primitive is not None:
+            if not options:
+                return bind(primitive, *inputs)
+            return _with_options(primitive, ufunc, inputs, options)
+        composite = FUNCTIONS.get(ufunc)
+        if composite is not None:
+            return composite(*inputs, **options)
+    else:
+        implementation = UFUNC_METHODS.get((ufunc, method))
+        if implementation is not None:
+            return implementation(*inputs, **options)
+        implementation = UFUNC_METHODS.get((None, method))
+        if implementation is not None:
+            return implementation(ufunc, *inputs, **options)
+    name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+    raise unsupported(name)
+
+
+def _with_options(primitive: Any, ufunc: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    from chainrule.arrays.buffers import write_out
+
+    out, where, dtype = options.pop("out", None), options.pop("where", True), options.pop("dtype", None)
+    casting = options.pop("casting", "same_kind")
+    if options or casting != "same_kind":
+        raise UnsupportedError(f"{ufunc.__name__}: the options {sorted(options)} are not supported for traced values")
+    if dtype is not None:
+        inputs = tuple(x.astype(dtype) if hasattr(x, "astype") else np.dtype(dtype).type(x) for x in inputs)
+    if isinstance(out, tuple):
+        (out,) = out
+    if where is True:
+        result = bind(primitive, *inputs)
+        return result if out is None else write_out(out, result)
+    if out is None:
+        raise UnsupportedError(f"{ufunc.__name__}: where= without out= leaves elements undefined; give out=")
+    safe = [np.where(where, x, np.ones((), getattr(x, "dtype", None))) for x in inputs]
+    return write_out(out, np.where(where, bind(primitive, *safe), out))
+
+
+def array_function(self: Tracer, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    """Answer a call of a NumPy function that takes part in the dispatch."""
+    implementation = FUNCTIONS.get(function)
+    if implementation is not None:
+        return implementation(*args, **kwargs)
+    raise unsupported(_name(function))
+
+
+def _name(function: Any) -> str:
+    module = getattr(function, "__module__", "numpy") or "numpy"
+    return f"{module}.{getattr(function, '__name__', function)}"
+
+
+def unsupported(name: str) -> UnsupportedError:
+    """The exception for a function without an implementation for traced values."""
+    return UnsupportedError(
+        f"{name} is not supported for traced values (at {user_line()}). Write it with functions that are, "
+        "give it a rule with chainrule.custom_jvp or chainrule.custom_vjp, or cut the derivative with "
+        "chainrule.stop_gradient."
+    )

@@ -1,0 +1,1 @@
+"""What a derivative rule is: primitives, linear maps, levels and dispatch."""

@@ -1,0 +1,97 @@
+"""Traced values, levels, and the one road from an operation to its interpreter.
+
+`bind` looks at the arguments of a primitive. If none of them is traced the primitive is evaluated.
+Otherwise the argument of the highest level decides: its class interprets the primitive in terms of
+operations on the values of lower levels. Levels come from one counter that never repeats, so the
+perturbations of nested transformations cannot be confused (Siskind and Pearlmutter, 2005).
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from chainrule.core.primitive import Primitive
+
+__all__ = ["Meta", "Tracer", "bind", "dtype_of", "fresh_level", "innermost", "meta_of", "shape_of"]
+
+fresh_level = itertools.count(1).__next__
+
+_FLOAT64, _COMPLEX128 = np.dtype(np.float64), np.dtype(np.complex128)
+_PYTHON_DTYPES = {float: _FLOAT64, complex: _COMPLEX128, int: np.dtype(np.int64), bool: np.dtype(np.bool_)}
+
+
+class Tracer:
+    """Base class of traced values. `arrays.methods` gives it what makes it pass for an array.
+
+    A subclass has the attributes ``level`` and ``value`` (the value one level below) and the method
+    ``process(primitive, arguments, parameters)``.
+    """
+
+    __slots__ = ("__weakref__",)
+    level: int
+    value: Any
+    # An array's class keeps these as slots; a traced scalar can be neither written to nor viewed.
+    captured: Any = True
+    owner: Any = None
+
+    def process(self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+
+class Meta:
+    """Shape and dtype of an array that need not be kept alive for them."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape = shape
+        self.dtype = dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+
+def bind(primitive: Primitive, *args: Any, **params: Any) -> Any:
+    """Evaluate `primitive`, or have the innermost transformation among `args` interpret it."""
+    top = None
+    for arg in args:
+        if isinstance(arg, Tracer) and (top is None or arg.level > top.level):
+            top = arg
+    if top is None:
+        return primitive.impl(*args, **params)
+    return top.process(primitive, args, params)
+
+
+def innermost(value: Any) -> Any:
+    """Strip every level of tracing from `value`."""
+    while isinstance(value, Tracer):
+        value = value.value
+    return value
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """Shape of an array, a traced value or a number."""
+    shape = getattr(value, "shape", None)
+    return np.shape(value) if shape is None else shape
+
+
+def dtype_of(value: Any) -> np.dtype[Any]:
+    """Dtype of an array, a traced value or a number (Python numbers are 64 bits wide)."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None:
+        return dtype  # type: ignore[no-any-return]
+    return _PYTHON_DTYPES.get(type(value)) or np.asarray(value).dtype
+
+
+def meta_of(value: Any) -> Meta:
+    """Shape and dtype of `value`."""
+    return Meta(shape_of(value), dtype_of(value))

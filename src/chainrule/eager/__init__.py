@@ -1,0 +1,1 @@
+"""Derivatives while the program runs: dual numbers, the tape, and the imperative style."""

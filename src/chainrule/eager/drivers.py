@@ -1,0 +1,165 @@
+"""One evaluation of a function of leaves in either mode, for `api` to build its transformations on.
+
+`trace_reverse` runs a function once and keeps the tape; `run_forward` runs it on dual numbers. The
+functions take the list of traced leaves and return the result of the user's function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.core.dispatch import Tracer, dtype_of, shape_of
+from chainrule.core.linear import cast
+from chainrule.core.live import add, dense
+from chainrule.eager import forward, reverse
+from chainrule.eager.forward import Dual, Pass
+from chainrule.eager.reverse import Record, Reverse, Tape, collected, consume, sweep
+from chainrule.leaves import build, result_leaves
+
+__all__ = ["Trace", "filled", "lower", "run_forward", "trace_reverse"]
+
+
+class Trace:
+    """What one evaluation of reverse mode left: the result, and the tape that pulls cotangents back."""
+
+    __slots__ = ("_count", "_inputs", "leaves", "structure", "tape")
+
+    def __init__(self, tape: Tape, inputs: range, result: Any) -> None:
+        self.tape = tape
+        self._inputs = inputs
+        self._count = next(tape.slots)
+        self.leaves, self.structure = result_leaves(result)
+
+    def _on_tape(self, leaf: Any) -> bool:
+        return isinstance(leaf, Reverse) and leaf.tape is self.tape
+
+    def primals(self, private: bool) -> list[Any]:
+        """The result's leaves; with `private`, copies of those that the tape keeps."""
+        values = []
+        for leaf in self.leaves:
+            if not self._on_tape(leaf):
+                values.append(leaf)
+                continue
+            value = leaf.value
+            if private and value.__class__ is np.ndarray and leaf.captured is not None:
+                value = value.copy()
+            values.append(value)
+        return values
+
+    def result(self, private: bool = False) -> Any:
+        """What the function returned, without this transformation's tracing."""
+        return build(self.structure, self.primals(private))
+
+    def pull(self, cts: Sequence[Any], free: bool = False) -> list[Any]:
+        """The cotangents of the inputs for cotangents of the result's leaves (None: zero)."""
+        seeds = [
+            (leaf.slot, ct)
+            for leaf, ct in zip(self.leaves, cts, strict=True)
+            if ct is not None and self._on_tape(leaf)
+        ]
+        entries = self.tape.entries
+        table = sweep(consume(entries) if free else reversed(entries), self._count, seeds)
+        return [collected(table[slot]) for slot in self._inputs]
+
+    def push(self, tangents: Sequence[Any]) -> list[Any]:
+        """The tangents of the result's leaves for tangents of the inputs: the tape run forwards."""
+        table: list[Any] = [None] * self._count
+        for slot, tangent in zip(self._inputs, tangents, strict=True):
+            table[slot] = tangent
+        with np.errstate(all="ignore"):
+            for entry in self.tape.entries:
+                if entry.__class__ is tuple:
+                    _push_numbers(entry, table)
+                elif entry.__class__ is Record:
+                    table[entry.out] = _push_edges(entry.edges, table)
+                else:
+                    entry.push(table)
+        return [table[leaf.slot] if self._on_tape(leaf) else None for leaf in self.leaves]
+
+
+def _push_numbers(entry: Any, table: list[Any]) -> None:
+    total = None
+    for k in range(1, len(entry), 2):
+        tangent = table[entry[k]]
+        if tangent is not None:
+            total = tangent * entry[k + 1] if total is None else total + tangent * entry[k + 1]
+    table[entry[0]] = total
+
+
+def _push_edges(edges: Any, table: list[Any]) -> Any:
+    total = None
+    for slot, linear in edges:
+        tangent = table[slot]
+        if tangent is not None:
+            change = linear.apply(tangent)
+            total = change if total is None else add(total, change)
+    return total
+
+
+def trace_reverse(function: Callable[[list[Any]], Any], values: Sequence[Any], where: str) -> Trace:
+    """Run `function` on traced `values` and keep the tape."""
+    tape = Tape(where)
+    inputs = [reverse.lift(_entry(value), tape, next(tape.slots), captured=None) for value in values]
+    tape.inputs = [(id(x), x.value) for x in inputs if x.__class__ is reverse.ReverseArray]
+    try:
+        result = function(inputs)
+        return Trace(tape, range(len(values)), result)
+    finally:
+        tape.close()
+
+
+def _entry(value: Any) -> Any:
+    """An input; one that is traced already enters in its present state."""
+    return value.twin() if isinstance(value, Tracer) else value  # type: ignore[attr-defined]
+
+
+def run_forward(
+    function: Callable[[list[Any]], Any], values: Sequence[Any], tangents: Sequence[Any], where: str
+) -> tuple[Any, list[Any], list[Any]]:
+    """Run `function` on dual numbers: the result's structure, its primal leaves and its tangents (None: zero)."""
+    run = Pass(where)
+    inputs = [forward.lift(_entry(v), t, run) for v, t in zip(values, tangents, strict=True)]
+    run.inputs = [(id(x), x.value) for x in inputs if x.__class__ is forward.DualArray]
+    try:
+        leaves, structure = result_leaves(function(inputs))
+    finally:
+        run.open = False
+    primals = [leaf.value if _of(leaf, run) else leaf for leaf in leaves]
+    return structure, primals, [leaf.tangent if _of(leaf, run) else None for leaf in leaves]
+
+
+def _of(leaf: Any, run: Pass) -> bool:
+    return isinstance(leaf, Dual) and leaf.run is run
+
+
+def lower(tree: Any, trace: Trace) -> Any:
+    """`tree` without the tracing of one transformation: auxiliary results."""
+    leaves, structure = result_leaves(tree)
+    return build(
+        structure, [x.value if isinstance(x, Reverse) and x.tape is trace.tape else x for x in leaves]
+    )
+
+
+def filled(tangent: Any, primal: Any) -> Any:
+    """A tangent as the user gets it: zeros for none, no structural zeros, like its primal."""
+    if tangent is None:
+        zero = np.zeros(shape_of(primal), _inexact(dtype_of(primal)))
+        return zero if zero.ndim else zero[()]
+    tangent = dense(tangent)
+    if isinstance(tangent, Tracer):
+        return tangent
+    if primal.__class__ is float:
+        return float(tangent)
+    tangent = cast(tangent, _inexact(dtype_of(primal)))
+    if isinstance(tangent, np.ndarray) and not (tangent.flags.writeable and tangent.base is None):
+        return tangent.copy()
+    return tangent
+
+
+def _inexact(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtype if dtype.kind in "fc" else np.dtype(np.float64)
+
+

@@ -1,0 +1,70 @@
+"""Every exception chainrule raises on its own account.
+
+Each message says what failed, at which line of the user's program, and what to write instead.
+None of these classes derives from `TypeError`, `ValueError` or `AttributeError`: NumPy and user code
+swallow those (``except TypeError:``), and a swallowed exception is a silently wrong derivative.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+
+__all__ = [
+    "AliasError",
+    "ArgumentError",
+    "ChainruleError",
+    "LeakedTracerError",
+    "LostDerivativeError",
+    "UnsupportedError",
+]
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class ChainruleError(Exception):
+    """Base class of every exception raised by chainrule itself."""
+
+
+class ArgumentError(ChainruleError):
+    """An argument of a public function is not what the function needs."""
+
+
+class LostDerivativeError(ChainruleError):
+    """An operation would silently drop the derivative (``float(t)``, ``np.asarray(t)``, …)."""
+
+
+class UnsupportedError(ChainruleError):
+    """A function or option has no derivative rule here."""
+
+
+class LeakedTracerError(ChainruleError):
+    """A traced value is used after the transformation that made it has ended."""
+
+
+class AliasError(ChainruleError):
+    """Arrays that share memory are written in a way whose derivative is not defined."""
+
+
+def user_line() -> str:
+    """Return ``file:line: source`` of the innermost frame outside chainrule and its array libraries."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        if not filename.startswith(_PACKAGE) and not _is_library(filename):
+            source = linecache.getline(filename, frame.f_lineno).strip()
+            place = f"{os.path.basename(filename)}:{frame.f_lineno}"
+            return f"{place}: `{source}`" if source else place
+        frame = frame.f_back  # type: ignore[assignment]
+    return "the calling line"
+
+
+def _is_library(filename: str) -> bool:
+    parts = filename.replace("\\", "/").split("/")
+    return "site-packages" in parts and any(name in parts for name in ("numpy", "scipy", "optree"))
+
+
+def lost(what: str, remedy: str) -> LostDerivativeError:
+    """Build the exception for an operation that would lose a derivative."""
+    return LostDerivativeError(f"{what} would lose the derivative (at {user_line()}). {remedy}")

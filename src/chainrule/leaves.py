@@ -1,0 +1,209 @@
+"""The differentiable leaves of arguments and results.
+
+Going in, an argument (a number, an array, or a nesting of containers) becomes a list of values to trace
+and the knowledge of how to build the argument again; coming out, cotangents take the shape, dtype and
+container of their primals. Plain numbers and arrays take a short road without trees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule import trees
+from chainrule.arrays.buffers import unwrap
+from chainrule.core.dispatch import Tracer, dtype_of, shape_of
+from chainrule.core.linear import cast
+from chainrule.core.live import dense
+from chainrule.errors import ArgumentError
+
+__all__ = ["Point", "is_single", "result_leaves"]
+
+_NUMBERS = (float, int, complex, np.floating, np.integer, np.complexfloating)
+
+
+def is_single(value: Any) -> bool:
+    """Whether `value` is one leaf."""
+    return trees.is_leaf_type(value)
+
+
+class Leaf:
+    """One leaf of an argument: the value to trace, or none if it is static, and what it was."""
+
+    __slots__ = ("active", "given", "value")
+
+    def __init__(self, given: Any, name: str, top: bool) -> None:
+        self.given = given
+        self.value = _traceable(given, name, top)
+        self.active = self.value is not None
+
+    def restore(self, ct: Any) -> Any:
+        """A cotangent (None: zero) in the shape, dtype and container of the leaf."""
+        given = self.given
+        if not self.active:
+            return 0.0 if isinstance(given, (int, np.bool_, np.ndarray)) and not isinstance(given, str) else None
+        if ct is None:
+            ct = np.zeros(shape_of(self.value), dtype_of(self.value))
+            ct = ct if ct.ndim else ct[()]
+        ct = dense(ct)
+        if isinstance(ct, Tracer):
+            return ct
+        kind = given.__class__
+        if kind is float or kind is int:
+            return float(ct)
+        if kind is complex:
+            return complex(ct)
+        ct = cast(ct, dtype_of(self.value))
+        if isinstance(given, np.ndarray):
+            ct = np.asarray(ct)
+            if ct.shape != given.shape:
+                ct = np.broadcast_to(ct, given.shape)
+            return ct if ct.flags.writeable and ct.base is None else ct.copy()
+        return ct[()] if isinstance(ct, np.ndarray) and not ct.ndim else ct
+
+
+def _traceable(given: Any, name: str, top: bool) -> Any:
+    """The value to trace for a leaf; None for a static one."""
+    kind = given.__class__
+    if kind is np.ndarray:
+        return _traceable_array(given, name, top)
+    if kind is float or kind is complex:
+        return given
+    if isinstance(given, Tracer):
+        value = unwrap(given)
+        if isinstance(value, np.ndarray):
+            return _traceable_array(value, name, top)
+        return value
+    if isinstance(given, (bool, np.bool_, str, bytes, type(None))) or (kind is int and not top):
+        if top:
+            raise ArgumentError(
+                f"{name} is {given!r}: a derivative with respect to a value of type {kind.__name__} does not "
+                "exist. Choose the differentiated arguments with argnums, or pass a number or an array of numbers."
+            )
+        return None
+    if isinstance(given, np.generic) and given.dtype.kind in "fciu":
+        return given if given.dtype.kind in "fc" else np.float64(given)
+    if kind is int:
+        return float(given)
+    if isinstance(given, np.memmap):
+        return _traceable_array(given.view(np.ndarray), name, top)
+    raise ArgumentError(
+        f"{name} has the type {kind.__module__}.{kind.__qualname__}, which chainrule does not know as a number, an "
+        "array or a container. Pass NumPy arrays, tuples, lists, dicts, named tuples or dataclasses of them."
+    )
+
+
+def _traceable_array(given: Any, name: str, top: bool) -> Any:
+    kind = given.dtype.kind
+    if kind in "iu":
+        given = given.astype(np.float64)
+    elif kind not in "fc":
+        if kind == "b" and not top:
+            return None
+        raise ArgumentError(
+            f"{name} is an array of dtype {given.dtype}: derivatives exist with respect to floating-point, integer "
+            "(promoted to float64) and complex arrays"
+        )
+    return given if given.ndim else given[()]
+
+
+class Point:
+    """The differentiated arguments of one call."""
+
+    __slots__ = ("_specs", "leaves")
+
+    def __init__(self, arguments: Sequence[Any], names: Sequence[str]) -> None:
+        self.leaves: list[Leaf] = []
+        self._specs: list[tuple[int, Any]] = []
+        for argument, name in zip(arguments, names, strict=True):
+            if is_single(argument):
+                self.leaves.append(Leaf(argument, name, True))
+                self._specs.append((1, None))
+                continue
+            parts, treedef = trees.flatten(argument)
+            self.leaves.extend(Leaf(part, f"a leaf of {name}", False) for part in parts)
+            self._specs.append((len(parts), treedef))
+
+    @property
+    def values(self) -> list[Any]:
+        """The values to trace, one per active leaf."""
+        return [leaf.value for leaf in self.leaves if leaf.active]
+
+    def rebuild(self, values: Sequence[Any]) -> list[Any]:
+        """The arguments with `values` in the place of their active leaves."""
+        supply = iter(values)
+        return self._assemble([next(supply) if leaf.active else leaf.given for leaf in self.leaves])
+
+    def restore(self, cts: Sequence[Any]) -> list[Any]:
+        """The derivatives in the structure of the arguments, from those of the active leaves."""
+        supply = iter(cts)
+        return self._assemble([leaf.restore(next(supply) if leaf.active else None) for leaf in self.leaves])
+
+    def map(self, function: Callable[[int], Any]) -> list[Any]:
+        """The arguments' structure with ``function(k)`` for the k-th active leaf."""
+        count = sum(leaf.active for leaf in self.leaves)
+        supply = iter([function(k) for k in range(count)])
+        return self._assemble([next(supply) if leaf.active else leaf.restore(None) for leaf in self.leaves])
+
+    def _assemble(self, parts: list[Any]) -> list[Any]:
+        built, start = [], 0
+        for count, treedef in self._specs:
+            span = parts[start : start + count]
+            built.append(span[0] if treedef is None else trees.unflatten(treedef, span))
+            start += count
+        return built
+
+    def tangents(self, given: Sequence[Any], names: Sequence[str], what: str = "tangent") -> list[Any]:
+        """The tangents of the active leaves, from what the user gave; mismatches raise."""
+        flat: list[Any] = []
+        for (_count, treedef), tangent, name in zip(self._specs, given, names, strict=True):
+            if treedef is None:
+                flat.append(tangent)
+                continue
+            try:
+                parts, other = trees.flatten(tangent)
+            except ValueError as error:
+                raise ArgumentError(f"the {what} of {name} cannot be read: {error}") from error
+            if len(parts) != _count or not trees.same_structure(treedef, other):
+                raise ArgumentError(f"the {what} of {name} has not the structure of its primal")
+            flat.extend(parts)
+        return [
+            checked(tangent, leaf.value, what)
+            for tangent, leaf in zip(flat, self.leaves, strict=True)
+            if leaf.active
+        ]
+
+
+def checked(tangent: Any, primal: Any, what: str) -> Any:
+    """`tangent` as an array like `primal`; another shape raises."""
+    tangent = unwrap(tangent)
+    if not isinstance(tangent, (Tracer, np.ndarray, np.generic, float)):
+        tangent = np.asarray(tangent)
+    if dtype_of(tangent).kind not in "fciub":
+        raise ArgumentError(f"a {what} has dtype {dtype_of(tangent)}: it must be numeric")
+    if shape_of(tangent) != shape_of(primal):
+        raise ArgumentError(
+            f"a {what} has shape {shape_of(tangent)} where its primal has shape {shape_of(primal)}"
+        )
+    if isinstance(tangent, np.ndarray) and not tangent.ndim:
+        tangent = tangent[()]
+    if dtype_of(primal).kind != "c" and dtype_of(tangent).kind == "c":
+        raise ArgumentError(f"a {what} is complex where its primal is real")
+    if tangent.__class__ is float and primal.__class__ is float:
+        return tangent
+    return cast(tangent, dtype_of(primal))
+
+
+def result_leaves(result: Any) -> tuple[list[Any], Any]:
+    """The leaves of a function's result and its structure (None for a single leaf)."""
+    if is_single(result):
+        return [unwrap(result)], None
+    leaves, treedef = trees.flatten(result)
+    return [unwrap(leaf) for leaf in leaves], treedef
+
+
+def build(treedef: Any, leaves: list[Any]) -> Any:
+    """The inverse of `result_leaves`."""
+    return leaves[0] if treedef is None else trees.unflatten(treedef, leaves)

@@ -1,0 +1,1 @@
+"""Derivative rules of scipy.special's ufuncs, entered when they are first met."""
