@@ -192,15 +192,14 @@ def limited(name: str, figures: Mapping[str, float], limit: float) -> Line:
 
 
 def left_over(run: Callable[[], Any]) -> tuple[int, int]:
-    """Return the bytes that remain after a call whose result is dropped, and the objects only gc can free."""
+    """Return the bytes of arrays alive after a call, its result dropped, and the objects only gc can free."""
     run()
     gc.collect()
     gc.disable()
     tracemalloc.start()
     try:
         run()
-        left = tracemalloc.get_traced_memory()[0]
-        return left, gc.collect()
+        return rivals.array_bytes(), gc.collect()
     finally:
         tracemalloc.stop()
         gc.enable()
@@ -220,8 +219,10 @@ def cell(line: Line, tool: str) -> str:
     if tool not in line.figures:
         return "–"
     figure, ours = line.figures[tool], line.figures.get("chainrule")
-    ratio = f" ({figure / ours:.1f})" if ours and tool != "chainrule" else ""
-    return line.show(figure) + ratio
+    if not ours or tool == "chainrule":
+        return line.show(figure)
+    ratio = figure / ours
+    return f"{line.show(figure)} ({ratio:.{0 if ratio >= 10 else 1 if ratio >= 1 else 2}f})"
 
 
 def measure(tools: Mapping[str, Any], sizes: Sizes, effort: timing.Effort) -> Iterator[Line]:

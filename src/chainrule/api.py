@@ -7,6 +7,7 @@ array, or a nesting of containers of them; results and derivatives have the stru
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,9 +17,10 @@ import numpy as np
 from chainrule.core.batch import Batch, Rows
 from chainrule.core.dispatch import Tracer, dtype_of, innermost, shape_of
 from chainrule.core.live import Masked, dense
-from chainrule.eager.drivers import Trace, filled, lower, run_forward, trace_reverse
-from chainrule.errors import ArgumentError
-from chainrule.leaves import Point, build, checked, result_leaves
+from chainrule.eager.drivers import Trace, filled, gradient_of_plain, lower, run_forward, trace_reverse
+from chainrule.eager.reverse import Reverse
+from chainrule.errors import ArgumentError, name_of
+from chainrule.leaves import Leaf, Point, build, checked, is_plain, result_leaves
 
 __all__ = [
     "derivative",
@@ -43,46 +45,48 @@ Function = Callable[..., Any]
 class Call:
     """One call of a transformed function: the chosen arguments as a `Point`, the rest as given."""
 
-    __slots__ = ("_args", "_argnums", "_function", "_kwargs", "_single", "name", "point")
+    __slots__ = ("_args", "_argnums", "_kwargs", "_single", "function", "point")
 
     def __init__(self, function: Function, argnums: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._function, self._args, self._kwargs = function, args, kwargs
-        self.name = name_of(function)
-        self._single = not isinstance(argnums, tuple)
+        self.function, self._args, self._kwargs = function, args, kwargs
+        self._single = argnums.__class__ is not tuple
         numbers = (argnums,) if self._single else argnums
-        self._argnums = tuple(_argnum(n, len(args), self.name) for n in numbers)
+        self._argnums = [_argnum(n, len(args), function) for n in numbers]
         if len(set(self._argnums)) != len(self._argnums):
             raise ArgumentError(f"argnums={argnums} names an argument twice")
-        names = [f"argument {n} of {self.name}" for n in self._argnums]
-        self.point = Point([args[n] for n in self._argnums], names)
+        self.point = Point([args[n] for n in self._argnums], self.describe)
+
+    @property
+    def name(self) -> str:
+        """How messages call the function."""
+        return name_of(self.function)
+
+    def describe(self, k: int) -> str:
+        """How messages call the k-th differentiated argument."""
+        return f"argument {self._argnums[k]} of {self.name}"
 
     def run(self, values: list[Any]) -> Any:
         """Call the function with `values` in the place of the differentiated leaves."""
         args = list(self._args)
         for n, argument in zip(self._argnums, self.point.rebuild(values), strict=True):
             args[n] = argument
-        return self._function(*args, **self._kwargs)
+        return self.function(*args, **self._kwargs)
 
     def pick(self, results: list[Any]) -> Any:
         """One result per differentiated argument: a tuple if argnums was one."""
         return results[0] if self._single else tuple(results)
 
 
-def _argnum(number: Any, count: int, name: str) -> int:
+def _argnum(number: Any, count: int, function: Function) -> int:
+    if number.__class__ is int and 0 <= number < count:
+        return number  # type: ignore[no-any-return]
     try:
         n = operator.index(number)
     except TypeError:
         raise ArgumentError(f"argnums must be an integer or a tuple of integers, not {number!r}") from None
     if not -count <= n < count:
-        raise ArgumentError(f"argnums={n} for a call of {name} with {count} positional arguments")
+        raise ArgumentError(f"argnums={n} for a call of {name_of(function)} with {count} positional arguments")
     return n % count
-
-
-def name_of(function: Any) -> str:
-    """How messages call a user's function."""
-    code = getattr(function, "__code__", None)
-    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", repr(function))
-    return f"{name} (line {code.co_firstlineno} of {code.co_filename.rsplit('/', 1)[-1]})" if code else name
 
 
 def _check_callable(function: Any, transformation: str) -> None:
@@ -158,13 +162,21 @@ def value_and_grad(
     (8.0, 12.0)
     """
     _check_callable(f, "value_and_grad")
+    plain = argnums if argnums.__class__ is int and not has_aux and not holomorphic else None
 
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
+        trace: Any = None
+        if plain is not None and 0 <= plain < len(args) and is_plain(args[plain]):
+            trace = gradient_of_plain(f, args, plain, kwargs)
+            if trace.__class__ is tuple:
+                value, ct = trace
+                return value, Leaf(args[plain], str, True).restore(ct)
         call = Call(f, argnums, args, kwargs)
         aux: list[Any] = []
-        run = _with_aux(call, aux) if has_aux else call.run
-        trace = trace_reverse(run, call.point.values, call.name)
+        if trace is None:
+            run = _with_aux(call, aux) if has_aux else call.run
+            trace = trace_reverse(run, call.point.values, call.function)
         seed = _scalar_seed(trace, call, holomorphic)
         value = trace.result()
         extra = lower(aux[0], trace) if has_aux else None
@@ -190,6 +202,9 @@ def _with_aux(call: Call, aux: list[Any]) -> Callable[[list[Any]], Any]:
 
 def _scalar_seed(trace: Trace, call: Call, holomorphic: bool) -> Any:
     """1 in the dtype of the result, after checking that the result is a scalar."""
+    if trace.structure is None and trace.leaves[0].__class__ is Reverse and not holomorphic:
+        if trace.leaves[0].value.__class__ in (float, np.float64):
+            return 1.0
     if trace.structure is not None or len(trace.leaves) != 1:
         raise ArgumentError(
             f"{call.name} returns a container; grad needs a real number. Return one, use has_aux=True for the "
@@ -246,7 +261,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     _check_callable(f, "vjp")
     call = Call(f, tuple(range(len(primals))), primals, {})
     aux: list[Any] = []
-    trace = trace_reverse(_with_aux(call, aux) if has_aux else call.run, call.point.values, call.name)
+    trace = trace_reverse(_with_aux(call, aux) if has_aux else call.run, call.point.values, call.function)
     y = trace.result(private=True)
     point = call.point
 
@@ -298,11 +313,10 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: b
     if len(primals) != len(tangents):
         raise ArgumentError(f"jvp: {len(primals)} primals and {len(tangents)} tangents")
     call = Call(f, tuple(range(len(primals))), tuple(primals), {})
-    names = [f"argument {n} of {call.name}" for n in range(len(primals))]
-    directions = call.point.tangents(tangents, names)
+    directions = call.point.tangents(tangents, call.describe)
     aux: list[Any] = []
     run = _with_aux(call, aux) if has_aux else call.run
-    structure, values, changes = run_forward(run, call.point.values, directions, call.name)
+    structure, values, changes = run_forward(run, call.point.values, directions, call.function)
     y = build(structure, values)
     y_dot = build(structure, [filled(t, v) for t, v in zip(changes, values, strict=True)])
     return (y, y_dot, _strip(aux[0])) if has_aux else (y, y_dot)
@@ -331,14 +345,13 @@ def linearize(f: Function, *primals: Any) -> Any:
     """
     _check_callable(f, "linearize")
     call = Call(f, tuple(range(len(primals))), primals, {})
-    names = [f"argument {n} of {call.name}" for n in range(len(primals))]
-    trace = trace_reverse(call.run, call.point.values, call.name)
+    trace = trace_reverse(call.run, call.point.values, call.function)
     values = trace.primals(True)
 
     def pushforward(*tangents: Any) -> Any:
         if len(tangents) != len(primals):
             raise ArgumentError(f"the pushforward takes {len(primals)} tangents, not {len(tangents)}")
-        changes = trace.push(call.point.tangents(tangents, names))
+        changes = trace.push(call.point.tangents(tangents, call.describe))
         return build(trace.structure, [filled(t, v) for t, v in zip(changes, values, strict=True)])
 
     return build(trace.structure, values), pushforward
@@ -387,7 +400,7 @@ def jacrev(f: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fals
     def jacobian_reverse(*args: Any, **kwargs: Any) -> Any:
         call = Call(f, argnums, args, kwargs)
         aux: list[Any] = []
-        trace = trace_reverse(_with_aux(call, aux) if has_aux else call.run, call.point.values, call.name)
+        trace = trace_reverse(_with_aux(call, aux) if has_aux else call.run, call.point.values, call.function)
         result = _jacobian_from_trace(call, trace)
         return (result, lower(aux[0], trace)) if has_aux else result
 
@@ -431,7 +444,7 @@ def jacobian(
         if mode == "forward" or holomorphic:
             return _jacobian_forward(call, has_aux)
         aux: list[Any] = []
-        trace = trace_reverse(_with_aux(call, aux) if has_aux else call.run, call.point.values, call.name)
+        trace = trace_reverse(_with_aux(call, aux) if has_aux else call.run, call.point.values, call.function)
         columns = sum(_size(v) for v in call.point.values)
         rows = sum(_size(leaf) for leaf in trace.leaves)
         if mode == "reverse" or rows <= columns:
@@ -444,7 +457,7 @@ def jacobian(
 
 
 def _size(value: Any) -> int:
-    return int(np.prod(shape_of(value)))
+    return math.prod(shape_of(value))
 
 
 def _chunks(total: int, width: int) -> Any:
@@ -543,10 +556,10 @@ def _jacobian_forward(call: Call, has_aux: bool = False) -> Any:
     for columns in _chunks(sum(_size(v) for v in values), width):
         batch = Batch(len(columns))
         seeds = [_zero_seed(v, batch) if s is None else s for s, v in zip(_seeds(columns, values, batch), values, strict=True)]
-        structure, outputs, changes = run_forward(run, values, seeds, call.name)
+        structure, outputs, changes = run_forward(run, values, seeds, call.function)
         passes.append((columns, changes, batch))
     if outputs is None:
-        structure, outputs, _ = run_forward(run, values, [np.zeros(shape_of(v)) for v in values], call.name)
+        structure, outputs, _ = run_forward(run, values, [np.zeros(shape_of(v)) for v in values], call.function)
     result = _assemble_columns(call, structure, outputs, _blocks(passes, outputs))
     return (result, _strip(aux[-1])) if has_aux else result
 

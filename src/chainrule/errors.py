@@ -10,6 +10,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+from types import FrameType
 
 __all__ = [
     "AliasError",
@@ -49,14 +50,14 @@ class AliasError(ChainruleError):
 
 def user_line() -> str:
     """Return ``file:line: source`` of the innermost frame outside chainrule and its array libraries."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         filename = frame.f_code.co_filename
         if not filename.startswith(_PACKAGE) and not _is_library(filename):
             source = linecache.getline(filename, frame.f_lineno).strip()
             place = f"{os.path.basename(filename)}:{frame.f_lineno}"
             return f"{place}: `{source}`" if source else place
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return "the calling line"
 
 
@@ -68,3 +69,10 @@ def _is_library(filename: str) -> bool:
 def lost(what: str, remedy: str) -> LostDerivativeError:
     """Build the exception for an operation that would lose a derivative."""
     return LostDerivativeError(f"{what} would lose the derivative (at {user_line()}). {remedy}")
+
+
+def name_of(function: object) -> str:
+    """How messages call a user's function."""
+    name = getattr(function, "__qualname__", None) or repr(function)
+    code = getattr(function, "__code__", None)
+    return f"{name} ({os.path.basename(code.co_filename)}:{code.co_firstlineno})" if code else name

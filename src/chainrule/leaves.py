@@ -19,9 +19,9 @@ from chainrule.core.linear import cast
 from chainrule.core.live import dense
 from chainrule.errors import ArgumentError
 
-__all__ = ["Point", "is_single", "result_leaves"]
+__all__ = ["Leaf", "Point", "build", "checked", "is_plain", "is_single", "result_leaves"]
 
-_NUMBERS = (float, int, complex, np.floating, np.integer, np.complexfloating)
+_FLOAT64 = np.dtype(np.float64)
 
 
 def is_single(value: Any) -> bool:
@@ -29,21 +29,33 @@ def is_single(value: Any) -> bool:
     return trees.is_leaf_type(value)
 
 
+def is_plain(value: Any) -> bool:
+    """Whether `value` is a float or an array of float64 of at least one dimension."""
+    kind = value.__class__
+    return kind is float or (kind is np.ndarray and value.dtype is _FLOAT64 and value.ndim > 0)
+
+
 class Leaf:
     """One leaf of an argument: the value to trace, or none if it is static, and what it was."""
 
     __slots__ = ("active", "given", "value")
 
-    def __init__(self, given: Any, name: str, top: bool) -> None:
+    def __init__(self, given: Any, name: Callable[[], str], top: bool) -> None:
         self.given = given
-        self.value = _traceable(given, name, top)
-        self.active = self.value is not None
+        if is_plain(given):
+            self.value = given
+            self.active = True
+        else:
+            self.value = _traceable(given, name, top)
+            self.active = self.value is not None
 
     def restore(self, ct: Any) -> Any:
         """A cotangent (None: zero) in the shape, dtype and container of the leaf."""
         given = self.given
         if not self.active:
             return 0.0 if isinstance(given, (int, np.bool_, np.ndarray)) and not isinstance(given, str) else None
+        if ct.__class__ is np.ndarray and ct.dtype is _FLOAT64 and ct.base is None and self.value is given:
+            return ct
         if ct is None:
             ct = np.zeros(shape_of(self.value), dtype_of(self.value))
             ct = ct if ct.ndim else ct[()]
@@ -64,7 +76,7 @@ class Leaf:
         return ct[()] if isinstance(ct, np.ndarray) and not ct.ndim else ct
 
 
-def _traceable(given: Any, name: str, top: bool) -> Any:
+def _traceable(given: Any, name: Callable[[], str], top: bool) -> Any:
     """The value to trace for a leaf; None for a static one."""
     kind = given.__class__
     if kind is np.ndarray:
@@ -79,7 +91,7 @@ def _traceable(given: Any, name: str, top: bool) -> Any:
     if isinstance(given, (bool, np.bool_, str, bytes, type(None))) or (kind is int and not top):
         if top:
             raise ArgumentError(
-                f"{name} is {given!r}: a derivative with respect to a value of type {kind.__name__} does not "
+                f"{name()} is {given!r}: a derivative with respect to a value of type {kind.__name__} does not "
                 "exist. Choose the differentiated arguments with argnums, or pass a number or an array of numbers."
             )
         return None
@@ -90,12 +102,12 @@ def _traceable(given: Any, name: str, top: bool) -> Any:
     if isinstance(given, np.memmap):
         return _traceable_array(given.view(np.ndarray), name, top)
     raise ArgumentError(
-        f"{name} has the type {kind.__module__}.{kind.__qualname__}, which chainrule does not know as a number, an "
+        f"{name()} has the type {kind.__module__}.{kind.__qualname__}, which chainrule does not know as a number, an "
         "array or a container. Pass NumPy arrays, tuples, lists, dicts, named tuples or dataclasses of them."
     )
 
 
-def _traceable_array(given: Any, name: str, top: bool) -> Any:
+def _traceable_array(given: Any, name: Callable[[], str], top: bool) -> Any:
     kind = given.dtype.kind
     if kind in "iu":
         given = given.astype(np.float64)
@@ -103,7 +115,7 @@ def _traceable_array(given: Any, name: str, top: bool) -> Any:
         if kind == "b" and not top:
             return None
         raise ArgumentError(
-            f"{name} is an array of dtype {given.dtype}: derivatives exist with respect to floating-point, integer "
+            f"{name()} is an array of dtype {given.dtype}: derivatives exist with respect to floating-point, integer "
             "(promoted to float64) and complex arrays"
         )
     return given if given.ndim else given[()]
@@ -114,16 +126,16 @@ class Point:
 
     __slots__ = ("_specs", "leaves")
 
-    def __init__(self, arguments: Sequence[Any], names: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[Any], name: Callable[[int], str]) -> None:
         self.leaves: list[Leaf] = []
         self._specs: list[tuple[int, Any]] = []
-        for argument, name in zip(arguments, names, strict=True):
+        for k, argument in enumerate(arguments):
             if is_single(argument):
-                self.leaves.append(Leaf(argument, name, True))
+                self.leaves.append(Leaf(argument, lambda k=k: name(k), True))
                 self._specs.append((1, None))
                 continue
             parts, treedef = trees.flatten(argument)
-            self.leaves.extend(Leaf(part, f"a leaf of {name}", False) for part in parts)
+            self.leaves.extend(Leaf(part, lambda k=k: f"a leaf of {name(k)}", False) for part in parts)
             self._specs.append((len(parts), treedef))
 
     @property
@@ -148,6 +160,8 @@ class Point:
         return self._assemble([next(supply) if leaf.active else leaf.restore(None) for leaf in self.leaves])
 
     def _assemble(self, parts: list[Any]) -> list[Any]:
+        if len(parts) == len(self._specs) and all(treedef is None for _, treedef in self._specs):
+            return parts
         built, start = [], 0
         for count, treedef in self._specs:
             span = parts[start : start + count]
@@ -155,19 +169,19 @@ class Point:
             start += count
         return built
 
-    def tangents(self, given: Sequence[Any], names: Sequence[str], what: str = "tangent") -> list[Any]:
+    def tangents(self, given: Sequence[Any], name: Callable[[int], str], what: str = "tangent") -> list[Any]:
         """The tangents of the active leaves, from what the user gave; mismatches raise."""
         flat: list[Any] = []
-        for (_count, treedef), tangent, name in zip(self._specs, given, names, strict=True):
+        for k, ((count, treedef), tangent) in enumerate(zip(self._specs, given, strict=True)):
             if treedef is None:
                 flat.append(tangent)
                 continue
             try:
                 parts, other = trees.flatten(tangent)
             except ValueError as error:
-                raise ArgumentError(f"the {what} of {name} cannot be read: {error}") from error
-            if len(parts) != _count or not trees.same_structure(treedef, other):
-                raise ArgumentError(f"the {what} of {name} has not the structure of its primal")
+                raise ArgumentError(f"the {what} of {name(k)} cannot be read: {error}") from error
+            if len(parts) != count or treedef != other:
+                raise ArgumentError(f"the {what} of {name(k)} has not the structure of its primal")
             flat.extend(parts)
         return [
             checked(tangent, leaf.value, what)

@@ -9,6 +9,7 @@ perturbations of nested transformations cannot be confused (Siskind and Pearlmut
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class Meta:
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
 
 def bind(primitive: Primitive, *args: Any, **params: Any) -> Any:

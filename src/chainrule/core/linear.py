@@ -23,6 +23,7 @@ from chainrule.core.live import Masked, dense, linear_live, product
 __all__ = [
     "Conjugate",
     "Constant",
+    "Factor",
     "General",
     "Linear",
     "LinearMap",
@@ -200,11 +201,69 @@ class Constant(LinearMap):
         return "diagonal"
 
 
-class Scale(LinearMap):
-    """Multiplication by a partial derivative, worked out when it is asked for."""
+# Arrays of fewer elements are not worth the search for memory to reuse.
+_SMALL = 4096
 
-    __slots__ = ("args", "dtype", "like_x", "like_y", "partial", "y")
+
+class Factor(LinearMap):
+    """Multiplication by a partial derivative, worked out when it is asked for; all shapes are equal."""
+
+    __slots__ = ("args", "partial", "y")
     fresh = True
+    like_x: Meta | None = None
+    like_y: Meta | None = None
+
+    def __init__(self, partial: Callable[..., Any], y: Any, args: tuple[Any, ...]) -> None:
+        self.partial = partial
+        self.y = y
+        self.args = args
+
+    def factor(self) -> Any:
+        """The value of the partial."""
+        return self.partial(self.y, *self.args)
+
+    def apply(self, tangent: Any) -> Any:
+        factor = self.factor()
+        if tangent.__class__ is Masked:
+            return expand(product(factor, tangent), self.like_y)
+        return expand(factor * tangent, self.like_y)
+
+    def transpose(self, ct: Any, own: bool = False) -> Any:
+        factor = self.partial(self.y, *self.args)
+        if ct.__class__ is Masked:
+            return fit(product(factor, ct), self.like_x)
+        if ct.__class__ is np.ndarray and ct.size > _SMALL:
+            result = np.multiply(factor, ct, out=self._scratch(factor, ct, own))
+        else:
+            result = factor * ct
+        return result if self.like_x is None else fit(result, self.like_x)
+
+    def _scratch(self, factor: Any, ct: Any, own: bool) -> Any:
+        """An array that may hold the product: the partial, if it was made here, or the cotangent."""
+        if factor.__class__ is not np.ndarray:
+            return ct if own and dtype_of(factor) == ct.dtype else None
+        if factor.shape != ct.shape or factor.dtype != ct.dtype:
+            return None
+        if factor.base is None and factor is not self.y:
+            for arg in self.args:
+                if factor is arg:
+                    break
+            else:
+                return factor
+        return ct if own else None
+
+    @property
+    def pattern(self) -> str:
+        return "diagonal"
+
+
+class Scale(Factor):
+    """A `Factor` whose argument and output may differ in shape and dtype.
+
+    Python numbers enter the partial as NumPy's, which have infinities.
+    """
+
+    __slots__ = ("like_x", "like_y")
 
     def __init__(
         self,
@@ -216,48 +275,14 @@ class Scale(LinearMap):
         like_y: Meta | None,
     ) -> None:
         self.partial = partial
-        self.y = y
+        self.y = lift(y, dtype) if y.__class__ in _NUMBERS else y
+        for a in args:
+            if a.__class__ in _NUMBERS:
+                args = tuple([lift(a, dtype) for a in args])
+                break
         self.args = args
-        self.dtype = dtype
         self.like_x = like_x
         self.like_y = like_y
-
-    def factor(self) -> Any:
-        """The value of the partial. Python numbers enter as NumPy's, which have infinities."""
-        return self.partial(lift(self.y, self.dtype), *[lift(a, self.dtype) for a in self.args])
-
-    def apply(self, tangent: Any) -> Any:
-        factor = self.factor()
-        if tangent.__class__ is Masked:
-            return expand(product(factor, tangent), self.like_y)
-        return expand(factor * tangent, self.like_y)
-
-    def transpose(self, ct: Any, own: bool = False) -> Any:
-        factor = self.factor()
-        if ct.__class__ is Masked:
-            return fit(product(factor, ct), self.like_x)
-        if ct.__class__ is np.ndarray:
-            out = self._scratch(factor, ct, own)
-            if out is not None:
-                return fit(np.multiply(factor, ct, out=out), self.like_x)
-        return fit(factor * ct, self.like_x)
-
-    def _scratch(self, factor: Any, ct: Any, own: bool) -> Any:
-        """An array that may hold the product: the partial, if it was made here, or the cotangent."""
-        if (
-            factor.__class__ is np.ndarray
-            and factor.base is None
-            and factor.shape == ct.shape
-            and factor.dtype == ct.dtype
-            and factor is not self.y
-            and all(factor is not a for a in self.args)
-        ):
-            return factor
-        return ct if own and dtype_of(factor) == ct.dtype else None
-
-    @property
-    def pattern(self) -> str:
-        return "diagonal"
 
 
 class ComplexScale(Scale):
@@ -300,8 +325,7 @@ class Conjugate(Scale):
 
     def _pair(self) -> tuple[Any, Any]:
         pair: Any = self.partial
-        y, args = lift(self.y, self.dtype), [lift(a, self.dtype) for a in self.args]
-        return tuple(f(y, *args) if callable(f) else f for f in (pair.partial, pair.partial_conj))  # type: ignore[return-value]
+        return tuple(f(self.y, *self.args) if callable(f) else f for f in (pair.partial, pair.partial_conj))  # type: ignore[return-value]
 
     def apply(self, tangent: Any) -> Any:
         p, q = self._pair()
@@ -406,6 +430,8 @@ class Linear(LinearMap):
         return cast_masked(self._run(self._forward, tangent, "apply", self.x), self.y.dtype)
 
     def transpose(self, ct: Any, own: bool = False) -> Any:
+        if ct.__class__ is not Masked and self.slot.zeros is None:
+            return cast(self._backward(ct), self.x.dtype)
         return cast_masked(self._run(self._backward, ct, "transpose", self.y), self.x.dtype)
 
     def _run(self, function: Callable[[Any], Any], value: Any, direction: str, domain: Meta) -> Any:

@@ -37,6 +37,20 @@ class Masked:
         """The live set of a sum."""
         return lambda: self.live() | other.live()
 
+    # What the sweep does to the cotangents of numbers, spelled as for plain ones.
+    def __mul__(self, factor: Any) -> Masked:
+        return product(factor, self)
+
+    def __add__(self, other: Any) -> Any:
+        return add(self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return add(other, self)
+
+    # NumPy's numbers shall leave sums and products to these methods.
+    __rmul__ = __mul__
+    __array_ufunc__ = None
+
 
 def dense(value: Any) -> Any:
     """`value` with its structural zeros made numbers."""

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from chainrule.core.dispatch import bind
+from chainrule.core.dispatch import Tracer, bind
 from chainrule.core.linear import Slot
 from chainrule.errors import ArgumentError
 
@@ -71,7 +71,10 @@ class Primitive:
         self.tie = tie
 
     def __call__(self, *args: Any, **params: Any) -> Any:
-        return bind(self, *args, **params)
+        for arg in args:
+            if isinstance(arg, Tracer):
+                return arg.process(self, args, params) if len(args) == 1 else bind(self, *args, **params)
+        return self.impl(*args, **params)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"

@@ -16,10 +16,10 @@ from chainrule.core.linear import cast
 from chainrule.core.live import add, dense
 from chainrule.eager import forward, reverse
 from chainrule.eager.forward import Dual, Pass
-from chainrule.eager.reverse import Record, Reverse, Tape, collected, consume, sweep
+from chainrule.eager.reverse import Record, Reverse, Tape, collected, consume, keep, sweep
 from chainrule.leaves import build, result_leaves
 
-__all__ = ["Trace", "filled", "lower", "run_forward", "trace_reverse"]
+__all__ = ["Trace", "filled", "gradient_of_plain", "lower", "run_forward", "trace_reverse"]
 
 
 class Trace:
@@ -44,7 +44,7 @@ class Trace:
                 values.append(leaf)
                 continue
             value = leaf.value
-            if private and value.__class__ is np.ndarray and leaf.captured is not None:
+            if private and value.__class__ is np.ndarray and (leaf.captured or leaf.owner is not None):
                 value = value.copy()
             values.append(value)
         return values
@@ -61,7 +61,7 @@ class Trace:
             if ct is not None and self._on_tape(leaf)
         ]
         entries = self.tape.entries
-        table = sweep(consume(entries) if free else reversed(entries), self._count, seeds)
+        table = sweep(consume(entries) if free else keep(entries), self._count, seeds)
         return [collected(table[slot]) for slot in self._inputs]
 
     def push(self, tangents: Sequence[Any]) -> list[Any]:
@@ -70,7 +70,7 @@ class Trace:
         for slot, tangent in zip(self._inputs, tangents, strict=True):
             table[slot] = tangent
         with np.errstate(all="ignore"):
-            for entry in self.tape.entries:
+            for entry in self.tape.entries[1:]:
                 if entry.__class__ is tuple:
                     _push_numbers(entry, table)
                 elif entry.__class__ is Record:
@@ -99,7 +99,7 @@ def _push_edges(edges: Any, table: list[Any]) -> Any:
     return total
 
 
-def trace_reverse(function: Callable[[list[Any]], Any], values: Sequence[Any], where: str) -> Trace:
+def trace_reverse(function: Callable[[list[Any]], Any], values: Sequence[Any], where: object) -> Trace:
     """Run `function` on traced `values` and keep the tape."""
     tape = Tape(where)
     inputs = [reverse.lift(_entry(value), tape, next(tape.slots), captured=None) for value in values]
@@ -111,13 +111,38 @@ def trace_reverse(function: Callable[[list[Any]], Any], values: Sequence[Any], w
         tape.close()
 
 
+def gradient_of_plain(function: Callable[..., Any], args: tuple[Any, ...], n: int, kwargs: dict[str, Any]) -> Any:
+    """Value and gradient with respect to ``args[n]``, a float or a float64 array: the short road.
+
+    Returns a `Trace` instead if the function does not return a traced number, for the general road.
+    """
+    x = args[n]
+    tape = Tape(function)
+    slot = next(tape.slots)
+    traced: Any
+    if x.__class__ is float:
+        traced = Reverse(x, tape, slot)
+    else:
+        traced = reverse.ReverseArray(x, tape, slot)
+        traced.captured = None
+        tape.inputs = [(id(traced), x)]
+    try:
+        y = function(*args[:n], traced, *args[n + 1 :], **kwargs)
+    finally:
+        tape.close()
+    if y.__class__ is not Reverse or y.tape is not tape or y.value.__class__ not in reverse.SCALARS:
+        return Trace(tape, range(1), y)
+    table = sweep(consume(tape.entries), next(tape.slots), ((y.slot, 1.0),))
+    return y.value, collected(table[slot])
+
+
 def _entry(value: Any) -> Any:
     """An input; one that is traced already enters in its present state."""
     return value.twin() if isinstance(value, Tracer) else value  # type: ignore[attr-defined]
 
 
 def run_forward(
-    function: Callable[[list[Any]], Any], values: Sequence[Any], tangents: Sequence[Any], where: str
+    function: Callable[[list[Any]], Any], values: Sequence[Any], tangents: Sequence[Any], where: object
 ) -> tuple[Any, list[Any], list[Any]]:
     """Run `function` on dual numbers: the result's structure, its primal leaves and its tangents (None: zero)."""
     run = Pass(where)

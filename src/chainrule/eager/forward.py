@@ -13,7 +13,7 @@ from chainrule.core.linear import cast
 from chainrule.core.live import Masked, add, dense
 from chainrule.core.primitive import Primitive
 from chainrule.core.views import link, root_of
-from chainrule.errors import LeakedTracerError, UnsupportedError, user_line
+from chainrule.errors import LeakedTracerError, UnsupportedError, name_of, user_line
 
 __all__ = ["Dual", "DualArray", "Pass", "lift"]
 
@@ -23,7 +23,7 @@ class Pass:
 
     __slots__ = ("inputs", "level", "open", "where")
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: object) -> None:
         self.level = fresh_level()
         self.open = True
         self.where = where
@@ -32,7 +32,7 @@ class Pass:
     def check(self) -> None:
         if not self.open:
             raise LeakedTracerError(
-                f"a value traced while differentiating {self.where} is used after that transformation ended "
+                f"a value traced while differentiating {name_of(self.where)} is used after that transformation ended "
                 f"(at {user_line()}). Return it from the function instead of storing it, or store "
                 "chainrule.stop_gradient(value)."
             )

@@ -12,24 +12,31 @@ arrays are copied, those that are arrays made here are flagged as captured (see 
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
+import chainrule.arrays.methods  # noqa: F401  (gives Tracer its operators)
 from chainrule.arrays.buffers import replace_traced, set_traced
+from chainrule.arrays.protocols import array_ufunc
 from chainrule.core.dispatch import Meta, Tracer, bind, fresh_level, meta_of
-from chainrule.core.linear import LinearMap, derive
+from chainrule.core.linear import Constant, Factor, Linear, LinearMap, derive
 from chainrule.core.live import Masked, add, dense
-from chainrule.core.primitive import Primitive
+from chainrule.core.primitive import Primitive, by_function
 from chainrule.core.views import freeze, link
-from chainrule.errors import LeakedTracerError, UnsupportedError, user_line
+from chainrule.errors import LeakedTracerError, UnsupportedError, name_of, user_line
+from chainrule.rules import elementwise as ew
 from chainrule.rules.indexing import GetItem, Marks, scatter
 
-__all__ = ["Record", "Reverse", "ReverseArray", "Tape", "lift", "record", "sweep", "transpose_function"]
+__all__ = ["SCALARS", "Record", "Reverse", "ReverseArray", "Tape", "lift", "record", "sweep", "transpose_function"]
 
 _SCALAR = Meta((), np.dtype(np.float64))
-_SCALARS = frozenset({float, np.float64})
+SCALARS = frozenset({float, np.float64})
+_CONSTANTS = frozenset({float, np.float64, int})
+_FLOAT64 = np.dtype(np.float64)
+_FUNCTION = type(lambda: None)
 
 
 class Tape:
@@ -37,9 +44,9 @@ class Tape:
 
     __slots__ = ("append", "copies", "entries", "inputs", "level", "slots", "where")
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: object) -> None:
         self.level = fresh_level()
-        self.entries: list[Any] = []
+        self.entries: list[Any] = [None]  # the mark at which `consume` stops
         self.append: Callable[[Any], None] = self.entries.append
         self.slots = itertools.count()
         self.copies: dict[int, tuple[Any, Any]] = {}
@@ -54,7 +61,7 @@ class Tape:
 
         def leaked(entry: Any) -> None:
             raise LeakedTracerError(
-                f"a value traced while differentiating {where} is used after that transformation ended "
+                f"a value traced while differentiating {name_of(where)} is used after that transformation ended "
                 f"(at {user_line()}). Return it from the function instead of storing it, or store "
                 "chainrule.stop_gradient(value)."
             )
@@ -91,12 +98,23 @@ class Reverse(Tracer):
         tape = self.tape
         if primitive.views and self.captured is None:
             self.value, self.captured = own(self.value), False
-        values = [a.value if isinstance(a, Reverse) and a.tape is tape else a for a in args]
-        y = bind(primitive, *values, **params)
+        if len(args) == 1 and not isinstance(self.value, Tracer):
+            values = [self.value]
+            y = primitive.impl(self.value, **params)
+            if primitive.kind == "linear" and y.dtype is _FLOAT64 and primitive.slots:
+                x, out = _meta(self.value), _meta(y)
+                linear = Linear(primitive.slots[0], primitive, 0, (x,), params, x, out)  # type: ignore[arg-type]
+                traced = _traced(y, tape, ((self.slot, linear),), False)
+                if primitive.views:
+                    link(traced, self, primitive, args, params)
+                return traced
+        else:
+            values = [a.value if isinstance(a, Reverse) and a.tape is tape else a for a in args]
+            y = bind(primitive, *values, **params)
         edges, reads_y = record(primitive, args, values, params, y, tape)
         if not edges:
             return y
-        traced = _traced(y, tape, tuple(edges), reads_y)
+        traced = _traced(y, tape, edges, reads_y)
         if primitive.views:
             link(traced, args[0], primitive, args, params)
         return traced
@@ -126,6 +144,15 @@ class ReverseArray(Reverse):
         other.captured = True
         return other
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if method == "__call__" and not options:
+            primitive = by_function.get(ufunc)
+            if primitive is not None and primitive.kind == "elementwise":
+                traced = _unary(primitive, self) if len(inputs) == 1 else _pair(primitive, *inputs)
+                if traced is not None:
+                    return traced
+        return array_ufunc(self, ufunc, method, *inputs, **options)
+
     def adopt(self, other: ReverseArray) -> None:
         """Take over the state that a write has computed."""
         self.value = other.value
@@ -145,31 +172,51 @@ class Record:
         self.out = out
         self.edges = edges
 
-    def pull(self, cts: list[Any], owned: bytearray) -> None:
-        """Add to the cotangents of the operands what the cotangent of the output contributes."""
-        ct = cts[self.out]
-        if ct is None:
-            return
-        cts[self.out] = None
-        own = bool(owned[self.out])
-        if ct.__class__ is Scattered:
-            ct, own = ct.collect(), True
-        last = len(self.edges) - 1
-        for k, (slot, linear) in enumerate(self.edges):
-            if linear.__class__ is GetItem:
-                cts[slot] = have = _gatherable(cts[slot], linear.x)
-                have.add_at(linear.index, ct, linear.unique)
-                own = False
-                continue
-            may = own and k == last
-            c = linear.transpose(ct, may)
-            plain = dense(c)
-            if plain is dense(ct):
-                fresh = may
-            else:
-                fresh = linear.fresh and plain.__class__ is np.ndarray and plain.base is None
-            own = own and fresh
-            accumulate(cts, owned, slot, c, fresh)
+
+def pull(record: Record, ct: Any, cts: list[Any], owned: bytearray) -> None:
+    """Add to the cotangents of the operands what the cotangent of the output contributes.
+
+    The cotangent's memory is handed on to the last operand if nobody else has it.
+    """
+    own = bool(owned[record.out])
+    if ct.__class__ is Scattered:
+        ct, own = ct.collect(), True
+    last = record.edges[-1]
+    for edge in record.edges:
+        slot, linear = edge
+        if linear.__class__ is GetItem:
+            cts[slot] = have = _gatherable(cts[slot], linear.x)
+            have.add_at(linear.index, ct, linear.unique)
+            own = False
+            continue
+        may = own and edge is last
+        c = linear.transpose(ct, may)
+        plain = dense(c)
+        if plain is dense(ct):
+            fresh = may
+        else:
+            fresh = linear.fresh and plain.__class__ is np.ndarray and plain.base is None
+        own = own and fresh
+        accumulate(cts, owned, slot, c, fresh)
+
+
+def pull_small(edges: Any, ct: Any, cts: list[Any], owned: bytearray) -> None:
+    """The same for small arrays and numbers, whose memory is not worth the bookkeeping."""
+    for slot, linear in edges:
+        if linear.__class__ is GetItem:
+            cts[slot] = have = _gatherable(cts[slot], linear.x)
+            have.add_at(linear.index, ct, linear.unique)
+            continue
+        c = linear.transpose(ct)
+        have = cts[slot]
+        if have is None:
+            cts[slot] = c
+            owned[slot] = False
+        elif have.__class__ is np.ndarray and c.__class__ is np.ndarray:
+            cts[slot] = have + c
+            owned[slot] = False
+        else:
+            accumulate(cts, owned, slot, c, False)
 
 
 class MultiRecord:
@@ -295,49 +342,145 @@ def record(
     primitive: Primitive, args: tuple[Any, ...], values: list[Any], params: dict[str, Any], y: Any, tape: Any
 ) -> tuple[list[tuple[Any, LinearMap]], bool]:
     """The linear maps from the arguments traced on `tape`, and whether one of them keeps the output."""
-    slots = primitive.slots
-    if slots is None:
+    if primitive.slots is None:
         raise UnsupportedError(
             f"{primitive.name} has no derivative rule (at {user_line()}). Define one with "
             "chainrule.custom_jvp or chainrule.custom_vjp, or cut the derivative with chainrule.stop_gradient."
         )
     edges: list[tuple[Any, LinearMap]] = []
     reads_y = False
-    out = None
+    out: Any = None
+    known: Any = None
     for index, arg in enumerate(args):
-        if not (isinstance(arg, Reverse) and arg.tape is tape):
+        if arg is values[index]:
             continue
         slot = primitive.slot(index)
         if slot is None:
             continue
         if out is None:
-            if primitive.outputs == 1:
-                out = _meta(y)
-                if out.dtype.kind not in "fc":
-                    return [], False
-            else:
-                out = _SCALAR
+            out = _meta(y) if primitive.outputs == 1 else _SCALAR
+            if out.dtype.kind not in "fc":
+                return [], False
         reads = slot.reads
         if reads is None:
-            reads_y = True
-            kept = tuple(_keep(v, a, tape) for v, a in zip(values, args, strict=True))
-        else:
-            reads_y = reads_y or reads[:1] == (True,)
-            kept = tuple(
-                [
-                    _keep(v, a, tape) if r else _meta(v) if slot.wants_meta else None
-                    for v, a, r in itertools.zip_longest(values, args, reads[1:])
-                ]
-            )
-        y_kept = y if reads is None or reads[:1] == (True,) else None
+            reads = (True,) * (len(args) + 1)
+        if slot is not known:  # one slot serves all arguments of a variadic primitive
+            kept, known = _kept(reads, values, args, tape, slot.wants_meta), slot
+        y_kept = None
+        if reads and reads[0]:
+            reads_y, y_kept = True, y
         linear = slot.map(primitive, index, y_kept, kept, params, _meta(values[index]), out)
         if linear is not None:
             edges.append((arg.slot, linear))
     return edges, reads_y
 
 
+def _kept(
+    reads: tuple[bool, ...], values: list[Any], args: tuple[Any, ...], tape: Any, metas: bool
+) -> tuple[Any, ...]:
+    """The arguments a map reads, secured; of the others shape and dtype or nothing."""
+    kept = []
+    for k, value in enumerate(values):
+        if k + 1 < len(reads) and reads[k + 1]:
+            kept.append(_keep(value, args[k], tape))
+        else:
+            kept.append(_meta(value) if metas else None)
+    return tuple(kept)
+
+
+_UNITS = {factor: Constant(factor, None, None) for factor in (1, -1)}
+
+
+def _unary(primitive: Primitive, arg: ReverseArray) -> Any:
+    """The short road of `record` for a float64 array; None where it does not lead."""
+    value = arg.value
+    if value.__class__ is not np.ndarray or value.dtype is not _FLOAT64 or not primitive.slots:
+        return None
+    slot = primitive.slots[0]
+    partial = slot.statement
+    linear: LinearMap | None
+    if partial.__class__ is _FUNCTION:
+        y = primitive.impl(value)
+        reads_y, reads_x = slot.reads  # type: ignore[misc]
+        kept = _keep(value, arg, arg.tape) if reads_x else None
+        linear = Factor(partial, y if reads_y else None, (kept,))
+    elif partial.__class__ is int:
+        y, reads_y = primitive.impl(value), False
+        linear = _UNITS[partial]
+    else:
+        return None
+    if y.__class__ is not np.ndarray or y.dtype is not _FLOAT64:
+        return None
+    tape = arg.tape
+    out = next(tape.slots)
+    tape.append(Record(out, ((arg.slot, linear),)))
+    traced = ReverseArray(y, tape, out)
+    traced.captured = reads_y
+    return traced
+
+
+def _pair(primitive: Primitive, a: Any, b: Any) -> Any:
+    """The short road for two operands, traced arrays of one shape or numbers that carry no derivative."""
+    x, y = a, b
+    tape = None
+    if a.__class__ is ReverseArray:
+        x, tape = a.value, a.tape
+        if x.__class__ is not np.ndarray or x.dtype is not _FLOAT64:
+            return None
+    elif a.__class__ not in _CONSTANTS:
+        return None
+    if b.__class__ is ReverseArray:
+        y = b.value
+        if y.__class__ is not np.ndarray or y.dtype is not _FLOAT64:
+            return None
+        if tape is None:
+            tape = b.tape
+        elif tape is not b.tape or x.shape != y.shape:
+            return None
+    elif b.__class__ not in _CONSTANTS:
+        return None
+    slots = primitive.slots
+    if not slots:
+        return None
+    z = primitive.impl(x, y)
+    if z.__class__ is not np.ndarray or z.dtype is not _FLOAT64:
+        return None
+    edges = []
+    captured = False
+    for arg, slot in ((a, slots[0]), (b, slots[1])):
+        if arg.__class__ is not ReverseArray:
+            continue
+        partial = slot.statement
+        if partial.__class__ is _FUNCTION:
+            reads_z, reads_x, reads_y = slot.reads  # type: ignore[misc]
+            kept = (
+                (_keep(x, a, tape) if x is not a else lift_number(x)) if reads_x else None,
+                (_keep(y, b, tape) if y is not b else lift_number(y)) if reads_y else None,
+            )
+            captured = captured or reads_z
+            edges.append((arg.slot, Factor(partial, z if reads_z else None, kept)))
+        elif partial.__class__ is int:
+            edges.append((arg.slot, _UNITS[partial]))
+        elif partial is not None:
+            linear = slot.map(primitive, 0 if arg is a else 1, z, (x, y), {}, _SCALAR, _SCALAR)
+            if linear is not None:
+                edges.append((arg.slot, linear))
+    if not edges:
+        return z
+    out = next(tape.slots)
+    tape.append(Record(out, edges))
+    traced = ReverseArray(z, tape, out)
+    traced.captured = captured
+    return traced
+
+
+def lift_number(value: Any) -> Any:
+    """A Python number as NumPy's."""
+    return value if value.__class__ is np.float64 else np.float64(value)
+
+
 def _meta(value: Any) -> Meta:
-    return _SCALAR if value.__class__ in _SCALARS else meta_of(value)
+    return _SCALAR if value.__class__ in SCALARS else meta_of(value)
 
 
 def _keep(value: Any, arg: Any, tape: Any) -> Any:
@@ -401,9 +544,22 @@ def sweep(entries: Iterable[Any], count: int, seeds: Iterable[tuple[int, Any]]) 
     cts: list[Any] = [None] * count
     owned = bytearray(count)
     for slot, seed in seeds:
-        accumulate(cts, owned, slot, seed, False)
+        cts[slot] = seed if cts[slot] is None else add(cts[slot], seed)
     with np.errstate(all="ignore"):
         for entry in entries:
+            if entry.__class__ is Record:
+                out = entry.out
+                ct = cts[out]
+                if ct is None:
+                    continue
+                cts[out] = None
+                if ct.__class__ is np.ndarray and ct.size > 4096:
+                    pull(entry, ct, cts, owned)
+                elif ct.__class__ is Scattered or ct.__class__ is Masked:
+                    pull(entry, ct, cts, owned)
+                else:
+                    pull_small(entry.edges, ct, cts, owned)
+                continue
             if entry.__class__ is not tuple:
                 entry.pull(cts, owned)
                 continue
@@ -425,14 +581,17 @@ def sweep(entries: Iterable[Any], count: int, seeds: Iterable[tuple[int, Any]]) 
 
 def consume(entries: list[Any]) -> Iterable[Any]:
     """The entries from the last to the first, each freed as it is passed."""
-    pop = entries.pop
-    while entries:
-        yield pop()
+    return iter(entries.pop, None)
+
+
+def keep(entries: list[Any]) -> Iterable[Any]:
+    """The entries from the last to the first, to be passed again."""
+    return itertools.islice(reversed(entries), len(entries) - 1)
 
 
 def transpose_function(function: Callable[[Any], Any], x: Meta, ct: Any) -> Any:
     """Apply the transpose of a linear `function` of an argument like `x` to `ct`."""
-    tape = Tape("the tangent of a rule")
+    tape = Tape(function)
     slot = next(tape.slots)
     zero = np.zeros(x.shape, x.dtype)
     y = function(lift(zero if x.shape else zero[()], tape, slot))
@@ -453,46 +612,129 @@ derive.transpose = transpose_function
 # -- numbers ------------------------------------------------------------------------------------------
 
 
-def binary_operator(primitive: Primitive, operation: Callable[[Any, Any], Any], kinds: frozenset[type]) -> Any:
-    """An operator method that records operations on two plain numbers without detours."""
-    first, second = (slot.statement for slot in primitive.slots or ())
-    slow = primitive
-    if callable(first):
+def _binary(name: str, primitive: Primitive, operation: Callable[[Any, Any], Any], kinds: frozenset[type]) -> Any:
+    """An operator method that records an operation on plain numbers without detours.
 
-        def method(self: Reverse, other: Any) -> Any:
-            a = self.value
-            if a.__class__ in kinds:
-                tape = self.tape
-                if other.__class__ is Reverse:
-                    b = other.value
-                    if other.tape is tape and b.__class__ in kinds:
-                        y = operation(a, b)
-                        out = next(tape.slots)
-                        tape.append((out, self.slot, first(y, a, b), other.slot, second(y, a, b)))
-                        return Reverse(y, tape, out)
-                elif other.__class__ in kinds:
-                    y = operation(a, other)
+    Everything else (arrays, other levels) takes the general road of `arrays.methods`.
+    """
+    first, second = (_partial(slot.statement) for slot in primitive.slots or ())
+    general = getattr(Tracer, name)
+    constants = kinds | {int}
+
+    def method(self: Reverse, other: Any) -> Any:
+        a = self.value
+        if a.__class__ in kinds:
+            tape = self.tape
+            if other.__class__ is Reverse:
+                b = other.value
+                if other.tape is tape and b.__class__ in kinds:
+                    y = operation(a, b)
                     out = next(tape.slots)
-                    tape.append((out, self.slot, first(y, a, other)))
+                    tape.append((out, self.slot, first(y, a, b), other.slot, second(y, a, b)))
                     return Reverse(y, tape, out)
-            return slow(self, other)
+            elif other.__class__ in constants:
+                y = operation(a, other)
+                out = next(tape.slots)
+                tape.append((out, self.slot, first(y, a, other)))
+                return Reverse(y, tape, out)
+        return general(self, other)
+
+    return method
+
+
+def _sum(name: str, primitive: Primitive, operation: Callable[[Any, Any], Any]) -> Any:
+    """The same for operations whose partials are numbers."""
+    first, second = (slot.statement for slot in primitive.slots or ())
+    general = getattr(Tracer, name)
+    constants = SCALARS | {int}
+
+    def method(self: Reverse, other: Any) -> Any:
+        a = self.value
+        if a.__class__ in SCALARS:
+            tape = self.tape
+            if other.__class__ is Reverse:
+                b = other.value
+                if other.tape is tape and b.__class__ in SCALARS:
+                    out = next(tape.slots)
+                    tape.append((out, self.slot, first, other.slot, second))
+                    return Reverse(operation(a, b), tape, out)
+            elif other.__class__ in constants:
+                out = next(tape.slots)
+                tape.append((out, self.slot, first))
+                return Reverse(operation(a, other), tape, out)
+        return general(self, other)
+
+    return method
+
+
+def _reflected(name: str, primitive: Primitive, operation: Callable[[Any, Any], Any], kinds: frozenset[type]) -> Any:
+    """The same for ``constant op traced``."""
+    second = _partial((primitive.slots or ())[1].statement)
+    general = getattr(Tracer, name)
+    constants = kinds | {int}
+
+    def method(self: Reverse, other: Any) -> Any:
+        b = self.value
+        if b.__class__ in kinds and other.__class__ in constants:
+            y = operation(other, b)
+            tape = self.tape
+            out = next(tape.slots)
+            tape.append((out, self.slot, second(y, other, b)))
+            return Reverse(y, tape, out)
+        return general(self, other)
+
+    return method
+
+
+def _partial(statement: Any) -> Callable[..., Any]:
+    return statement if callable(statement) else lambda y, a, b: statement
+
+
+# A quotient of NumPy numbers may warn, and so may its partials: only Python's take the short road.
+_PLAIN = frozenset({float})
+for _name, _primitive, _operation in (
+    ("add", ew.add, operator.add),
+    ("sub", ew.subtract, operator.sub),
+    ("mul", ew.multiply, operator.mul),
+    ("truediv", ew.divide, operator.truediv),
+):
+    _kinds = _PLAIN if _name == "truediv" else SCALARS
+    _make = _sum(f"__{_name}__", _primitive, _operation) if _name in ("add", "sub") else None
+    setattr(Reverse, f"__{_name}__", _make or _binary(f"__{_name}__", _primitive, _operation, _kinds))
+    setattr(Reverse, f"__r{_name}__", _reflected(f"__r{_name}__", _primitive, _operation, _kinds))
+
+
+def _array_negative(self: ReverseArray) -> Any:
+    traced = _unary(ew.negative, self)
+    return ew.negative(self) if traced is None else traced
+
+
+ReverseArray.__neg__ = _array_negative  # type: ignore[method-assign]
+
+
+def _array_operator(name: str, primitive: Primitive) -> Any:
+    general = getattr(Tracer, name)
+    if name.startswith("__r"):
+
+        def method(self: ReverseArray, other: Any) -> Any:
+            traced = _pair(primitive, other, self)
+            return general(self, other) if traced is None else traced
 
     else:
 
-        def method(self: Reverse, other: Any) -> Any:
-            a = self.value
-            if a.__class__ in kinds:
-                tape = self.tape
-                if other.__class__ is Reverse:
-                    b = other.value
-                    if other.tape is tape and b.__class__ in kinds:
-                        out = next(tape.slots)
-                        tape.append((out, self.slot, first, other.slot, second))
-                        return Reverse(operation(a, b), tape, out)
-                elif other.__class__ in kinds:
-                    out = next(tape.slots)
-                    tape.append((out, self.slot, first))
-                    return Reverse(operation(a, other), tape, out)
-            return slow(self, other)
+        def method(self: ReverseArray, other: Any) -> Any:
+            traced = _pair(primitive, self, other)
+            return general(self, other) if traced is None else traced
 
     return method
+
+
+for _name, _primitive in (
+    ("add", ew.add),
+    ("sub", ew.subtract),
+    ("mul", ew.multiply),
+    ("truediv", ew.divide),
+    ("pow", ew.power),
+):
+    for _method in (f"__{_name}__", f"__r{_name}__"):
+        setattr(ReverseArray, _method, _array_operator(_method, _primitive))

@@ -10,15 +10,30 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.core.batch import batching
 from chainrule.core.define import general, linear
-from chainrule.core.dispatch import Tracer, innermost
+from chainrule.core.dispatch import innermost, meta_of, shape_of
 from chainrule.core.linear import LinearMap, Meta, Slot, cast
 from chainrule.core.live import Masked, dense
 from chainrule.core.primitive import Primitive, register
 from chainrule.rules.elementwise import Samples, where
+from chainrule.rules.order import constant, gather, leading
 from chainrule.rules.shape import broadcast_to, flip, reshape
 
-__all__ = ["amax", "amin", "cumprod", "cumsum", "prod", "sum_"]
+__all__ = [
+    "all_",
+    "amax",
+    "amin",
+    "any_",
+    "count_nonzero",
+    "cumprod",
+    "cumsum",
+    "frozen",
+    "parity",
+    "prod_last",
+    "running",
+    "sum_",
+]
 
 
 def _samples(*shape: int, **params: Any) -> Any:
@@ -42,10 +57,19 @@ def _sum(x: Any, *, axis: tuple[int, ...] | None, keepdims: bool, dtype: Any = N
     return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype)
 
 
+def _spread(ct: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool) -> Any:
+    """The cotangent of a sum, for each of the summands."""
+    if (ct.__class__ is float or ct.__class__ is np.float64) and x.size < 4096:
+        full = np.empty(x.shape, x.dtype)
+        full.fill(ct)
+        return full
+    return broadcast_to(_restore(ct, x, axis, keepdims), shape=x.shape)
+
+
 sum_ = linear(
     "sum",
     _sum,
-    lambda ct, x, *, axis, keepdims, dtype=None: broadcast_to(_restore(ct, x, axis, keepdims), shape=x.shape),
+    lambda ct, x, *, axis, keepdims, dtype=None: _spread(ct, x, axis, keepdims),
     samples=_samples(2, 3, axis=(1,), keepdims=False),
 )
 cumsum = linear(
@@ -72,10 +96,10 @@ class Extremum(LinearMap):
     __slots__ = ("axis", "keepdims", "ties", "x")
 
     def __init__(self, y: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool) -> None:
-        self.x = Meta(x.shape, x.dtype)
+        self.x = meta_of(x)
         self.axis = axis
         self.keepdims = keepdims
-        self.ties = innermost_equal(x, _restore(y, x, axis, keepdims))
+        self.ties = _equal(x, _restore(y, self.x, axis, keepdims))
 
     def _shares(self, dtype: Any) -> Any:
         shares = cast(self.ties, dtype)
@@ -100,10 +124,10 @@ class Extremum(LinearMap):
         return "structural"
 
 
-def innermost_equal(x: Any, y: Any) -> Any:
-    """Elementwise equality, NaN equal to itself, without derivative."""
+def _equal(x: Any, y: Any) -> Any:
+    """Elementwise equality, NaN equal to itself."""
     equal = x == y
-    if not isinstance(equal, Tracer) and not np.all(np.any(equal)):
+    if np.any(innermost(y != y)):
         return equal | ((x != x) & (y != y))
     return equal
 
@@ -146,19 +170,33 @@ prod_last = general(
 
 
 def _cumprod_push(x: Any, dx: Any, axis: int) -> Any:
-    """The recurrence dy_k = dy_(k-1) x_k + y_(k-1) dx_k, exact with zeros among the factors."""
+    """The recurrence dy_k = x_k dy_(k-1) + y_(k-1) dx_k, exact whatever the factors are.
+
+    A step is an affine map of dy, and steps are composed two, four, eight ... at a time (Hillis and Steele,
+    Data parallel algorithms, 1986).
+    """
     x, dx = np.moveaxis(x, axis, 0), np.moveaxis(dx, axis, 0)
-    ys, dys = [x[0]], [dx[0]]
-    for k in range(1, x.shape[0]):
-        dys.append(dys[-1] * x[k] + ys[-1] * dx[k])
-        ys.append(ys[-1] * x[k])
-    return np.moveaxis(np.stack(dys), 0, axis)
+    before = np.concatenate([np.ones((1, *x.shape[1:]), x.dtype), cumprod(x, axis=0)[:-1]])
+    slope, offset, reach = x, before * dx, 1
+    while reach < x.shape[0]:
+        later = slope[reach:]
+        offset = np.concatenate([offset[:reach], offset[reach:] + later * offset[:-reach]])
+        slope = np.concatenate([slope[:reach], later * slope[:-reach]])
+        reach *= 2
+    return np.moveaxis(offset, 0, axis)
+
+
+def _ordinary(y: Any) -> bool:
+    """Whether dividing products by their factors loses nothing: no zeros, underflows or overflows."""
+    size = np.abs(innermost(y))
+    limit = np.sqrt(np.finfo(size.dtype).max)
+    return bool(np.all((size > 1 / limit) & (size < limit)))
 
 
 def _cumprod_map(y: Any, x: Any, *, axis: int) -> Any:
     if x.shape[axis] == 0:
         return lambda dx: dx
-    if np.all(innermost(x) != 0):
+    if _ordinary(y):
         return lambda dx: y * cumsum(dx / x, axis=axis)
     return lambda dx: _cumprod_push(x, dx, axis)
 
@@ -171,3 +209,81 @@ cumprod = general(
         [((rng.normal(size=(2, 3)),), {"axis": 1}), ((np.array([2.0, 0.0, 3.0]),), {"axis": 0})]
     ),
 )
+
+
+# -- running extrema ----------------------------------------------------------------------------------
+
+
+def _running(x: Any, *, largest: bool) -> Any:
+    return (np.maximum if largest else np.minimum).accumulate(x, axis=-1)
+
+
+def _latest(x: Any, y: Any) -> Any:
+    """For each place of the last axis, the last place before or at it whose element is the extremum so far."""
+    return np.maximum.accumulate(np.where((x == y) | (x != x), np.arange(x.shape[-1]), 0), axis=-1)
+
+
+def _mates(x: Any, y: Any) -> Any:
+    """For each place k of the last axis, the places j up to k whose element is the extremum so far."""
+    n = x.shape[-1]
+    rows, columns = (*x.shape[:-1], n, 1), (*x.shape[:-1], 1, n)
+    return _equal(np.reshape(x, columns), np.reshape(y, rows)) & np.tri(n, dtype=bool)
+
+
+def _running_map(y: Any, x: Any, *, largest: bool) -> Any:
+    attained = (x == y)[..., 1:] & (y[..., 1:] == y[..., :-1])
+    if not np.any(innermost(attained)):
+        places = latest(x, y)
+        return lambda dx: gather(dx, places)
+    mates = _mates(x, y)
+    shares = mates / np.sum(mates, axis=-1, keepdims=True)
+
+    def push(dx: Any) -> Any:
+        each = np.reshape(dx, (*dx.shape[:-1], 1, dx.shape[-1]))
+        return np.sum(where(mates, shares.astype(dx.dtype) * each, np.zeros((), dx.dtype)), axis=-1)
+
+    return push
+
+
+latest = constant("latest", _latest, leading)
+# With ties quadratic in the length of the last axis.
+running = general(
+    "running_extremum",
+    _running,
+    _running_map,
+    samples=_samples(2, 4, largest=True),
+    tie="shared equally between ties",
+)
+
+
+# -- what is constant almost everywhere ---------------------------------------------------------------
+
+
+def _reduction(
+    primitive: Any, values: tuple[Any, ...], batched: tuple[bool, ...], size: int, params: dict[str, Any]
+) -> Any:
+    """Batched form of what reduces over ``axis``."""
+    x, axis = values[0], params["axis"]
+    axis = range(len(shape_of(x)) - 1) if axis is None else axis
+    return primitive(x, **{**params, "axis": tuple(k + 1 for k in axis)})
+
+
+def _constant(name: str, ufunc: Any) -> Primitive:
+    return constant(
+        name, lambda x, *, axis, keepdims: ufunc.reduce(x, axis=axis, keepdims=keepdims), _reduction
+    )
+
+
+frozen = constant("frozen", lambda x: x.copy() if x.__class__ is np.ndarray else x, leading)
+any_, all_ = _constant("any", np.logical_or), _constant("all", np.logical_and)
+parity = _constant("parity", np.logical_xor)
+count_nonzero = constant(
+    "count_nonzero", lambda x, *, axis, keepdims: np.count_nonzero(x, axis=axis, keepdims=keepdims), _reduction
+)
+
+
+@batching(running)
+def _trailing(
+    primitive: Any, values: tuple[Any, ...], batched: tuple[bool, ...], size: int, params: dict[str, Any]
+) -> Any:
+    return primitive(values[0], **params)

@@ -10,11 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.core.batch import align, batching
 from chainrule.core.define import linear
-from chainrule.core.linear import fit
+from chainrule.core.dispatch import Meta
+from chainrule.core.linear import LinearMap, Slot, cast, fit
+from chainrule.core.live import Masked, dense
+from chainrule.core.primitive import Primitive, register
 from chainrule.rules.elementwise import Samples
+from chainrule.rules.indexing import getitem, set_item
 
-__all__ = ["broadcast_to", "concatenate", "diagonal", "flip", "pad", "reshape", "roll", "transpose", "tri"]
+__all__ = ["broadcast_to", "concatenate", "diagonal", "duplicate", "flip", "pad", "reshape", "roll", "transpose", "tri"]
 
 
 def _one(*shape: int, **params: Any) -> Any:
@@ -96,37 +101,83 @@ tri = linear(
 )
 
 
-def _concatenate(*arrays: Any, axis: int) -> Any:
-    return np.concatenate(arrays, axis)
+# -- joins --------------------------------------------------------------------------------------------
 
 
-def _concatenate_transpose(ct: Any, k: int, *arrays: Any, axis: int) -> Any:
-    start = sum(a.shape[axis] for a in arrays[:k])
-    index = (slice(None),) * axis + (slice(start, start + arrays[k].shape[axis]),)
-    return ct[index]
+class JoinSlot(Slot):
+    """A member of a join; ``statement`` says where in the result it stands."""
+
+    __slots__ = ()
+    wants_meta = True
+
+    def map(
+        self, primitive: Any, index: int, y: Any, args: tuple[Any, ...], params: dict[str, Any], x: Meta, out: Meta
+    ) -> LinearMap:
+        return Member(self.statement(args, index, **params), x, out)
 
 
-concatenate = linear(
+class Member(LinearMap):
+    """From a member of a join to the result, in which every other member is a structural zero."""
+
+    __slots__ = ("place", "x", "y")
+
+    def __init__(self, place: Any, x: Meta, y: Meta) -> None:
+        self.place = place
+        self.x = x
+        self.y = y
+
+    def apply(self, tangent: Any) -> Any:
+        dense_tangent = cast(dense(tangent), self.y.dtype)
+        value = set_item(dense_tangent, np.zeros(self.y.shape, self.y.dtype), index=self.place, donate=False)
+
+        def live() -> Any:
+            mask = tangent.live() if tangent.__class__ is Masked else True
+            return set_item(mask, np.zeros(self.y.shape, bool), index=self.place, donate=False)
+
+        return Masked(value, live)
+
+    def transpose(self, ct: Any, own: bool = False) -> Any:
+        value = cast(getitem(dense(ct), index=self.place), self.x.dtype)
+        if ct.__class__ is Masked:
+            return Masked(value, lambda: getitem(ct.live(), index=self.place))
+        return value
+
+    @property
+    def pattern(self) -> str:
+        return "structural"
+
+
+def _join(name: str, impl: Any, place: Any, samples: Any) -> Primitive:
+    made = Primitive(name, impl, (JoinSlot(place),), kind="linear", joint=True, samples=samples)
+    return register(made, (impl,))
+
+
+def _span(arrays: Any, k: int, *, axis: int) -> Any:
+    start = sum([a.shape[axis] for a in arrays[:k]])
+    return (slice(None),) * axis + (slice(start, start + arrays[k].shape[axis]),)
+
+
+concatenate = _join(
     "concatenate",
-    _concatenate,
-    _concatenate_transpose,
-    variadic=True,
-    zeros="apply",
-    samples=lambda rng: iter([((rng.normal(size=(2, 3)), rng.normal(size=(2, 1))), {"axis": 1})]),
+    lambda *arrays, axis: np.concatenate(arrays, axis),
+    _span,
+    lambda rng: iter([((rng.normal(size=(2, 3)), rng.normal(size=(2, 1))), {"axis": 1})]),
+)
+vector = _join(
+    "vector",
+    lambda *numbers: np.array(numbers),
+    lambda numbers, k: k,
+    lambda rng: iter([((rng.normal(), rng.normal(), rng.normal()), {})]),
 )
 
 
-def _stack_numbers(*numbers: Any) -> Any:
-    return np.array(numbers)
+# -- copies and margins -------------------------------------------------------------------------------
 
-
-vector = linear(
-    "vector",
-    _stack_numbers,
-    lambda ct, k, *numbers: ct[k],
-    variadic=True,
-    zeros="apply",
-    samples=lambda rng: iter([((rng.normal(), rng.normal(), rng.normal()), {})]),
+duplicate = linear(
+    "copy",
+    lambda x, *, order: np.array(x, order=order),
+    lambda ct, x, *, order: ct,
+    samples=_one(2, 3, order="C"),
 )
 pad = linear(
     "pad",
@@ -135,3 +186,6 @@ pad = linear(
     zeros="apply",
     samples=_one(2, 3, widths=((1, 0), (0, 2))),
 )
+
+
+batching(duplicate)(align)
