@@ -25,6 +25,12 @@ _NAMES = {
         ),
         "chainrule.api",
     ),
+    **dict.fromkeys(("checkpoint", "custom_jvp", "custom_vjp", "stop_gradient"), "chainrule.eager.custom"),
+    "variable": "chainrule.eager.variable",
+    "vmap": "chainrule.vectorize",
+    **dict.fromkeys(
+        ("elementwise", "general", "linear", "multilinear", "nondifferentiable", "primitive"), "chainrule.core.define"
+    ),
 }
 _MODULES = ("errors", "numerical", "numpy", "scipy", "testing", "trees")
 

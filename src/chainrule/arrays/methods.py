@@ -126,8 +126,12 @@ def _round(self: Any, digits: int | None = None) -> Any:
 
 
 def _getitem(self: Any, index: Any) -> Any:
-    if not self.shape and index != () and index is not ...:
-        raise IndexError("invalid index to a traced number")
+    if not self.shape:
+        if index is None:
+            return np.reshape(self, (1,))
+        if index != () and index is not ...:
+            raise IndexError(f"invalid index to a traced number (at {user_line()})")
+        return self
     result = bind(getitem, self, index=static_index(index))
     if getattr(result, "owner", None) is not None:
         result.key = (index, self)
@@ -186,7 +190,7 @@ Tracer.__hash__ = _loses("using a traced value as a dictionary key or in a set",
 
 
 def _bool(self: Any) -> bool:
-    return bool(innermost(self))
+    return bool(self.value)  # level by level: a batched value has no one truth
 
 
 class TracedText(str):
@@ -226,7 +230,7 @@ def _delegate(name: str) -> Callable[..., Any]:
 
 
 for _name in (
-    "all any argmax argmin argsort choose clip compress conj conjugate cumprod cumsum diagonal dot max mean min "
+    "all any argmax argmin argsort choose clip conj conjugate cumprod cumsum diagonal dot max mean min "
     "nonzero prod ptp ravel repeat round searchsorted squeeze std sum swapaxes take trace var argpartition"
 ).split():
     if hasattr(np, _name):
@@ -247,7 +251,11 @@ def _flatten(self: Any, order: str = "C") -> Any:
 
 
 def _copy(self: Any, order: str = "C") -> Any:
-    return np.copy(self)
+    return np.copy(self, order=order)  # type: ignore[call-overload]
+
+
+def _compress(self: Any, condition: Any, axis: Any = None, out: Any = None) -> Any:
+    return np.compress(condition, self, axis, out)
 
 
 def _astype(self: Any, dtype: Any, *args: Any, copy: bool = True, **options: Any) -> Any:
@@ -310,12 +318,13 @@ _METHODS = {
     "__array_ufunc__": protocols.array_ufunc,
     "__array_function__": protocols.array_function,
     "__array_namespace__": _namespace,
-    "__copy__": _copy,
+    "__copy__": lambda self: np.copy(self),
     "__deepcopy__": lambda self, memo: np.copy(self),
     "reshape": _reshape,
     "transpose": _transpose,
     "flatten": _flatten,
     "copy": _copy,
+    "compress": _compress,
     "astype": _astype,
     "sort": _sort,
     "fill": _fill,

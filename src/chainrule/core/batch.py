@@ -22,7 +22,13 @@ __all__ = ["Batch", "Rows", "RowsControlFlowError", "align", "batching"]
 
 
 class RowsControlFlowError(ChainruleError):
-    """The program takes a decision that may differ from row to row."""
+    """The program needs one plain value where every row has its own; `vmap` then runs row by row."""
+
+    def __init__(self, batch: Batch) -> None:
+        super().__init__(
+            f"a batched value is used as a plain one (a condition, an index, float(x)) at {user_line()}"
+        )
+        self.batch = batch
 
 
 class Batch:
@@ -82,6 +88,12 @@ class Rows(Tracer):
     def adopt(self, other: Rows) -> None:
         """Take over the state that a write has computed."""
         self.value = other.value
+
+    def decide(self, *_: Any, **__: Any) -> Any:
+        """Stand in for every conversion to one plain value."""
+        raise RowsControlFlowError(self.batch)
+
+    __bool__ = __float__ = __int__ = __complex__ = __index__ = __array__ = item = tolist = decide
 
 
 def _evaluate(

@@ -186,7 +186,7 @@ class Constant(LinearMap):
         return expand(self._times(tangent, self.factor), self.like_y)
 
     def transpose(self, ct: Any, own: bool = False) -> Any:
-        return fit(self._times(ct, np.conj(self.factor)), self.like_x)
+        return fit(self._times(ct, self.factor.conjugate()), self.like_x)
 
     @staticmethod
     def _times(value: Any, factor: Any) -> Any:
@@ -351,8 +351,15 @@ _NUMBERS = {float, int, complex, bool}
 
 
 def lift(value: Any, dtype: np.dtype[Any]) -> Any:
-    """A Python number as a NumPy scalar of `dtype`, so that derivative arithmetic has infinities."""
-    return dtype.type(value) if value.__class__ in _NUMBERS else value
+    """A Python number as a NumPy scalar as precise as `dtype`, so that derivative arithmetic has infinities.
+
+    Real numbers stay real and complex ones complex, whatever the output is.
+    """
+    if value.__class__ not in _NUMBERS:
+        return value
+    if value.__class__ is complex:
+        return np.result_type(dtype, np.complex64).type(value)
+    return np.dtype(dtype.char.lower() if dtype.kind == "c" else dtype).type(value)
 
 
 # -- maps that are one primitive, linear in a slot ----------------------------------------------------

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ _FUNCTION = type(lambda: None)
 class Tape:
     """What one transformation recorded: entries in the order of evaluation, and the number of slots."""
 
-    __slots__ = ("append", "copies", "entries", "inputs", "level", "slots", "where")
+    __slots__ = ("__weakref__", "append", "copies", "entries", "inputs", "level", "slots", "where")
 
     def __init__(self, where: object) -> None:
         self.level = fresh_level()
@@ -67,6 +68,16 @@ class Tape:
             )
 
         self.append = leaked
+
+    @contextmanager
+    def diverted(self) -> Iterator[list[Any]]:
+        """Record on a list of its own for a while, also after the end of the recording."""
+        entries: list[Any] = [None]
+        usual, self.append = self.append, entries.append
+        try:
+            yield entries
+        finally:
+            self.append = usual
 
     def snapshot(self, array: Any) -> Any:
         """A copy of a plain array that the caller may overwrite before the sweep; one per content."""
@@ -230,6 +241,7 @@ class MultiRecord:
         self.edges = edges
 
     def pull(self, cts: list[Any], owned: bytearray) -> None:
+        """Add to the cotangents of the operands what those of the outputs contribute."""
         given = [collected(cts[out]) for out in self.outs]
         if all(c is None for c in given):
             return
@@ -483,6 +495,11 @@ def _meta(value: Any) -> Meta:
     return _SCALAR if value.__class__ in SCALARS else meta_of(value)
 
 
+def secure(traced: Any, tape: Any) -> Any:
+    """The value of a traced argument, secured against later writes."""
+    return _keep(traced.value, traced, tape)
+
+
 def _keep(value: Any, arg: Any, tape: Any) -> Any:
     """`value` of the argument `arg`, secured against later writes."""
     if value.__class__ is not np.ndarray and not isinstance(value, Tracer):
@@ -542,27 +559,29 @@ def sweep(entries: Iterable[Any], count: int, seeds: Iterable[tuple[int, Any]]) 
     seeds : iterable of (slot, cotangent)
     """
     cts: list[Any] = [None] * count
-    owned = bytearray(count)
+    with np.errstate(all="ignore"):
+        sweep_into(entries, cts, bytearray(count), seeds)
+    return cts
+
+
+def sweep_into(
+    entries: Iterable[Any], cts: list[Any], owned: bytearray, seeds: Iterable[tuple[int, Any]]
+) -> None:
+    """The loop of `sweep`: add to `cts` what the seeds contribute through `entries`."""
     for slot, seed in seeds:
         cts[slot] = seed if cts[slot] is None else add(cts[slot], seed)
-    with np.errstate(all="ignore"):
-        for entry in entries:
-            if entry.__class__ is Record:
-                out = entry.out
-                ct = cts[out]
-                if ct is None:
-                    continue
-                cts[out] = None
-                if ct.__class__ is np.ndarray and ct.size > 4096:
-                    pull(entry, ct, cts, owned)
-                elif ct.__class__ is Scattered or ct.__class__ is Masked:
-                    pull(entry, ct, cts, owned)
-                else:
-                    pull_small(entry.edges, ct, cts, owned)
+    for entry in entries:
+        if entry.__class__ is Record:
+            out = entry.out
+            ct = cts[out]
+            if ct is None:
                 continue
-            if entry.__class__ is not tuple:
-                entry.pull(cts, owned)
-                continue
+            cts[out] = None
+            if ct.__class__ in _BULKY or (ct.__class__ is np.ndarray and ct.size > _SMALL):
+                pull(entry, ct, cts, owned)
+            else:
+                pull_small(entry.edges, ct, cts, owned)
+        elif entry.__class__ is tuple:
             ct = cts[entry[0]]
             if ct is None:
                 continue
@@ -576,7 +595,24 @@ def sweep(entries: Iterable[Any], count: int, seeds: Iterable[tuple[int, Any]]) 
                 cts[i] = ct * p if have is None else have + ct * p
                 have = cts[j]
                 cts[j] = ct * q if have is None else have + ct * q
-    return cts
+        else:
+            entry.pull(cts, owned)
+
+
+# Cotangents whose memory is worth handing on.
+_SMALL = 4096
+_BULKY = frozenset({Scattered, Masked})
+
+
+def operands(entries: list[Any]) -> Iterator[int]:
+    """The slots that recorded operations use."""
+    for entry in entries[1:]:
+        if entry.__class__ is tuple:
+            yield from entry[1::2]
+        elif entry.__class__ is Record or entry.__class__ is MultiRecord:
+            yield from (slot for slot, _ in entry.edges)
+        else:
+            yield from (slot for slot in entry.slots if slot is not None)
 
 
 def consume(entries: list[Any]) -> Iterable[Any]:
@@ -589,12 +625,12 @@ def keep(entries: list[Any]) -> Iterable[Any]:
     return itertools.islice(reversed(entries), len(entries) - 1)
 
 
-def transpose_function(function: Callable[[Any], Any], x: Meta, ct: Any) -> Any:
-    """Apply the transpose of a linear `function` of an argument like `x` to `ct`."""
+def transpose_function(function: Callable[..., Any], metas: list[Meta], ct: Any) -> list[Any]:
+    """Apply the transpose of a linear `function` of arguments like `metas` to `ct` (a tuple for several outputs)."""
     tape = Tape(function)
-    slot = next(tape.slots)
-    zero = np.zeros(x.shape, x.dtype)
-    y = function(lift(zero if x.shape else zero[()], tape, slot))
+    zeros = [np.zeros(m.shape, m.dtype) for m in metas]
+    inputs = [lift(zero if zero.ndim else zero[()], tape, next(tape.slots)) for zero in zeros]
+    y = function(*inputs)
     tape.close()
     outputs, cotangents = (y, ct) if isinstance(y, tuple) else ((y,), (ct,))
     seeds = [
@@ -602,11 +638,13 @@ def transpose_function(function: Callable[[Any], Any], x: Meta, ct: Any) -> Any:
         for out, c in zip(outputs, cotangents, strict=True)
         if isinstance(out, Reverse) and out.tape is tape
     ]
-    result = collected(sweep(consume(tape.entries), next(tape.slots), seeds)[slot])
-    return zero if result is None else dense(result)
+    table = sweep(consume(tape.entries), next(tape.slots), seeds)
+    return [
+        zero if table[slot] is None else dense(collected(table[slot])) for slot, zero in enumerate(zeros)
+    ]
 
 
-derive.transpose = transpose_function
+derive.transpose = lambda function, x, ct: transpose_function(function, [x], ct)[0]
 
 
 # -- numbers ------------------------------------------------------------------------------------------

@@ -9,14 +9,14 @@ import numpy as np
 from chainrule.core.batch import align, batching, by_rows, every
 from chainrule.core.dispatch import bind, shape_of
 from chainrule.rules import elementwise as ew
-from chainrule.rules import indexing, linalg, reduce, shape
+from chainrule.rules import indexing, reduce, shape
 from chainrule.rules.indexing import is_basic
 
 Values = tuple[Any, ...]
 Flags = tuple[bool, ...]
 Params = dict[str, Any]
 
-batching(ew.where, linalg.matmul)(align)
+batching(ew.where)(align)
 
 
 @batching(shape.reshape)

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.core.batch import Rows, align, batching
-from chainrule.core.define import general, multilinear
+from chainrule.core.define import elementwise, general, multilinear
 from chainrule.core.dispatch import Tracer, bind, dtype_of, innermost, shape_of
 from chainrule.core.linear import GeneralSlot, LinearSlot, fit
 from chainrule.core.primitive import Primitive, register
@@ -51,6 +51,7 @@ __all__ = [
     "pinv",
     "qr",
     "read_triangle",
+    "root",
     "slogdet",
     "solve",
     "svd",
@@ -154,7 +155,7 @@ def _matmul_right(ct: Any, a: Any, b: Any) -> Any:
     if a.ndim == 1:
         return ct * a if b.ndim == 1 else fit(_column(a) * _row(ct), b)
     if b.ndim == 1:
-        return matmul(ct, a) if a.ndim == 2 else matmul(np.ravel(ct), reshape(a, shape=(ct.size, n)))
+        return matmul(ct, a) if a.ndim == 2 else matmul(reshape(ct, shape=(ct.size,)), reshape(a, shape=(ct.size, n)))
     if b.ndim == 2 and a.ndim > 2:  # one product of large matrices, not a sum over a stack
         k = shape_of(ct)[-1]
         rows = a.size // n if n else 0
@@ -493,7 +494,16 @@ def _definite_samples(rng: np.random.Generator) -> Samples:
 cholesky = general("cholesky", lambda x: np.linalg.cholesky(x), _cholesky_map, samples=_definite_samples)
 
 
-# -- eigenvalues and singular values ------------------------------------------------------------------
+# -- norms, eigenvalues and singular values ------------------------------------------------------------------
+
+
+def _root_slope(y: Any, x: Any) -> Any:
+    zero = y == 0
+    return ew.where(zero, 0.0, 0.5 / ew.where(zero, 1.0, y))
+
+
+# The root of a sum of squares: a norm has derivative 0 where it vanishes.
+root = elementwise("norm.root", lambda x: np.sqrt(x), _root_slope, samples=ew.positive, tie="0 at 0")
 
 
 def _shares(w: Any) -> Any:
@@ -554,15 +564,10 @@ def _turned(row: Any, change: Any) -> Any:
     Entries that are nearly zero do not tell the phase: there the columns are not turned.
     """
     size = _real(row)
-    vague = abs(innermost_like(size)) < 1e-5
+    vague = abs(size) < 1e-5
     turn = -ew.imag_part(change) / ew.where(vague, 1.0, size)
     known = ew.where(_is_real(row), 0.0, np.nan)
     return ew.where(vague, 0.0, turn) + known
-
-
-def innermost_like(x: Any) -> Any:
-    """A value of the level of x, for decisions."""
-    return x
 
 
 def _is_real(row: Any) -> Any:

@@ -148,7 +148,7 @@ class Member(LinearMap):
 
 
 def _join(name: str, impl: Any, place: Any, samples: Any) -> Primitive:
-    made = Primitive(name, impl, (JoinSlot(place),), kind="linear", joint=True, samples=samples)
+    made = Primitive(name, impl, (JoinSlot(place),), kind="join", joint=True, samples=samples)
     return register(made, (impl,))
 
 

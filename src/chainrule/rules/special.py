@@ -20,7 +20,7 @@ import scipy.special as sc
 from scipy.special import _ufuncs
 
 from chainrule.core.define import elementwise, nondifferentiable
-from chainrule.core.dispatch import dtype_of, shape_of
+from chainrule.core.dispatch import dtype_of
 from chainrule.core.linear import LinearMap, Meta, Slot
 from chainrule.core.primitive import Primitive
 from chainrule.errors import UnsupportedError, user_line
@@ -40,7 +40,14 @@ class Refused(Slot):
     __slots__ = ()
 
     def map(
-        self, primitive: Any, index: int, y: Any, args: tuple[Any, ...], params: dict[str, Any], x: Meta, out: Meta
+        self,
+        primitive: Any,
+        index: int,
+        y: Any,
+        args: tuple[Any, ...],
+        params: dict[str, Any],
+        x: Meta,
+        out: Meta,
     ) -> LinearMap:
         raise UnsupportedError(
             f"{primitive.name} has no derivative in its argument {self.statement} (at {user_line()}). Give it "
@@ -48,7 +55,9 @@ class Refused(Slot):
         )
 
 
-def rule(name: str, *partials: Any, ufunc: Any = None, functions: tuple[Any, ...] = (), **options: Any) -> Primitive:
+def rule(
+    name: str, *partials: Any, ufunc: Any = None, functions: tuple[Any, ...] = (), **options: Any
+) -> Primitive:
     """An elementwise primitive for ``scipy.special.<name>``; a text in the place of a partial refuses."""
     refused = [isinstance(p, str) for p in partials]
     impl = getattr(sc, name.removeprefix("special.")) if ufunc is None else ufunc
@@ -74,7 +83,9 @@ def box(*sides: Any) -> Any:
         if len(sides) > 1:
             shapes = [(2, 1), (3,), ()]
             yield (
-                tuple(rng.uniform(*s, shapes[k % 3]) if isinstance(s, tuple) else s for k, s in enumerate(sides)),
+                tuple(
+                    rng.uniform(*s, shapes[k % 3]) if isinstance(s, tuple) else s for k, s in enumerate(sides)
+                ),
                 {},
             )
 
@@ -85,6 +96,11 @@ def real_only(name: str, x: Any) -> None:
     """Refuse complex arguments of a function that is not holomorphic."""
     if dtype_of(x).kind == "c":
         raise UnsupportedError(f"{name} is not holomorphic: its derivative needs a real argument")
+
+
+def _as(x: Any, number: float) -> Any:
+    """`number` in the precision of x: some of SciPy's ufuncs make Python numbers doubles."""
+    return np.finfo(dtype_of(x)).dtype.type(number)
 
 
 def _series(t: Any, coefficients: list[float]) -> Any:
@@ -111,9 +127,25 @@ pair, positive_pair = interval(-2, 2, 2), interval(0.2, 3, 2)
 def _polygamma(n: Any, x: Any) -> Any:
     """The n-th derivative of digamma in the precision of x (SciPy's own is always double)."""
     dtype = np.result_type(dtype_of(x), np.float16)
-    n = np.asarray(n, dtype)
-    higher = (-1.0) ** (n + 1) * sc.gamma(n + 1) * sc.zeta(n + 1, x)
+    n = np.asarray(n, np.finfo(dtype).dtype)
+    hurwitz = _complex_hurwitz if dtype.kind == "c" else sc.zeta
+    higher = (-1.0) ** (n + 1) * sc.gamma(n + 1) * hurwitz(n + 1, x)
     return np.where(n == 0, sc.digamma(x), higher)[()]
+
+
+def _complex_hurwitz(s: Any, z: Any) -> Any:
+    """The sum of (z + k)^-s over k >= 0 for s > 1: twenty terms and more, then Euler and Maclaurin."""
+    z = np.asarray(z)
+    total = np.zeros(np.broadcast_shapes(s.shape, z.shape), z.dtype)
+    with np.errstate(all="ignore"):
+        for _ in range(int(max(20 - np.min(np.real(z), initial=20), 0))):
+            total, z = total + z**-s, z + 1
+        total = total + z ** (1 - s) / (s - 1) + 0.5 * z**-s
+        term = s * z ** (-s - 1)
+        for k, bernoulli in enumerate((1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6), 1):
+            total = total + bernoulli / math.factorial(2 * k) * term
+            term = term * (s + 2 * k - 1) * (s + 2 * k) / (z * z)
+    return total
 
 
 polygamma = rule(
@@ -140,7 +172,9 @@ def _rgamma_slope(y: Any, x: Any) -> Any:
 
 rgamma = rule("rgamma", _rgamma_slope, samples=box((-2.5, 4)))
 nondifferentiable("gammasgn", sc.gammasgn, tie="0, piecewise constant")
-zeta = rule("zeta", "x", lambda y, s, q: -s * zeta(s + 1, q), ufunc=_ufuncs._zeta, samples=box((1.5, 4), (0.5, 3)))
+zeta = rule(
+    "zeta", "x", lambda y, s, q: -s * zeta(s + 1, q), ufunc=_ufuncs._zeta, samples=box((1.5, 4), (0.5, 3))
+)
 rule("riemann_zeta", "x", ufunc=_ufuncs._riemann_zeta)
 
 
@@ -154,7 +188,12 @@ def _psi_difference(a: Any, b: Any) -> Any:
     u, v = 1 / a, 1 / (a + b)
     uu, vv = u * u, v * v
     d = (u + v) * b * u * v
-    tail = -1 / 12 + (uu + vv) / 120 - (uu * uu + uu * vv + vv * vv) / 252 + (uu + vv) * (uu * uu + vv * vv) / 240
+    tail = (
+        -1 / 12
+        + (uu + vv) / 120
+        - (uu * uu + uu * vv + vv * vv) / 252
+        + (uu + vv) * (uu * uu + vv * vv) / 240
+    )
     return np.where(far, -np.log1p(b * u) - 0.5 * b * u * v + d * tail, direct)[()].astype(direct.dtype)
 
 
@@ -172,7 +211,10 @@ beta = rule(
     samples=positive_pair,
 )
 betaln = rule(
-    "betaln", lambda y, a, b: psi_difference(a, b), lambda y, a, b: psi_difference(b, a), samples=positive_pair
+    "betaln",
+    lambda y, a, b: psi_difference(a, b),
+    lambda y, a, b: psi_difference(b, a),
+    samples=positive_pair,
 )
 
 
@@ -257,7 +299,7 @@ ndtri_exp = rule("ndtri_exp", lambda x, y: 1 / normal_hazard(x), samples=box((-4
 
 def student_density(df: Any, t: Any) -> Any:
     """The density of Student's t distribution."""
-    return exp(-0.5 * (df + 1) * log1p(t * t / df) - betaln(0.5, 0.5 * df)) / sqrt(df)
+    return exp(-0.5 * (df + 1) * log1p(t * t / df) - betaln(_as(t, 0.5), 0.5 * df)) / sqrt(df)
 
 
 rule("stdtr", "df", lambda y, df, t: student_density(df, t), samples=box(3.0, (-2, 2)))
@@ -418,7 +460,13 @@ rule(
     samples=positive_pair,
     tie=_ZERO,
 )
-rule("kl_div", lambda z, x, y: log_ratio(x, y), lambda z, x, y: relative_gap(x, y), samples=positive_pair, tie=_ZERO)
+rule(
+    "kl_div",
+    lambda z, x, y: log_ratio(x, y),
+    lambda z, x, y: relative_gap(x, y),
+    samples=positive_pair,
+    tie=_ZERO,
+)
 
 
 # -- elementary functions ------------------------------------------------------------------------------
@@ -466,7 +514,14 @@ rule(
     samples=positive_pair,
 )
 rule("spence", lambda y, x: -_log1p_ratio(x - 1), samples=positive)
-rule("lambertw", lambda w, z, k, tol: exp(-w) / (1 + w), "k", None, ufunc=_ufuncs._lambertw, samples=box((0.1, 3), 0, 1e-8))
+rule(
+    "lambertw",
+    lambda w, z, k, tol: exp(-w) / (1 + w),
+    "k",
+    None,
+    ufunc=_ufuncs._lambertw,
+    samples=box((0.1, 3), 0, 1e-8),
+)
 rule("wrightomega", lambda w, z: w / (1 + w), samples=real)
 
 
@@ -493,7 +548,13 @@ rule(
     lambda y, delta, r: ew.maximum(-delta, ew.minimum(r, delta)),
     samples=box((0.5, 1.5), (-3, 3)),
 )
-rule("pseudo_huber", _pseudo_huber_delta, _pseudo_huber_slope, samples=box((0.5, 1.5), (-3, 3)), tie="0 at (0, 0)")
+rule(
+    "pseudo_huber",
+    _pseudo_huber_delta,
+    _pseudo_huber_slope,
+    samples=box((0.5, 1.5), (-3, 3)),
+    tie="0 at (0, 0)",
+)
 
 
 def _boxcox_lambda(log_x: Any, lam: Any) -> Any:
@@ -508,9 +569,7 @@ def _inv_boxcox_lambda(x: Any, lam: Any) -> Any:
     """The derivative in lam of log(1 + lam x) / lam: x^2 (t / (1 + t) - log1p(t)) / t^2 with t = lam x."""
     series = [(-1.0) ** (k + 1) * (k + 1) / (k + 2) for k in range(20)]
     t = lam * x
-    return x * x * _near(
-        t, 0.1, lambda t: _series(t, series), lambda t: (t / (1 + t) - log1p(t)) / (t * t)
-    )
+    return x * x * _near(t, 0.1, lambda t: _series(t, series), lambda t: (t / (1 + t) - log1p(t)) / (t * t))
 
 
 _powers = box((0.3, 3), (-1, 2))
@@ -648,7 +707,9 @@ hyp2f1 = rule(
     lambda y, a, b, c, z: a * b / c * hyp2f1(a + 1, b + 1, c + 1, z),
     samples=box(0.5, 1.5, 2.5, (-0.8, 0.8)),
 )
-hyperu = rule("hyperu", "a", "b", lambda y, a, b, x: -a * hyperu(a + 1, b + 1, x), samples=box(0.5, 1.5, (0.5, 3)))
+hyperu = rule(
+    "hyperu", "a", "b", lambda y, a, b, x: -a * hyperu(a + 1, b + 1, x), samples=box(0.5, 1.5, (0.5, 3))
+)
 
 
 def _ellipk_curve(p: Any) -> Any:
@@ -656,14 +717,16 @@ def _ellipk_curve(p: Any) -> Any:
     near = abs(p - 1) < 0.5
     u, v = where(near, 0.5, p), where(near, 1 - p, 0.0)
     far = (0.25 * ellipkm1(u) + (1 - 2 * u) * ellipk_slope(u)) / (u * (1 - u))
-    return where(near, _PI / 8 * 1.125 * hyp2f1(2.5, 2.5, 3.0, v), far)
+    return where(near, _PI / 8 * 1.125 * hyp2f1(_as(v, 2.5), _as(v, 2.5), _as(v, 3), v), far)
 
 
 def _ellipe_slope(y: Any, m: Any) -> Any:
     """(E - K) / (2 m), near m = 0 from its series."""
     near = abs(m) < 0.5
     u, v = where(near, 0.5, m), where(near, m, 0.0)
-    return where(near, -_PI / 8 * hyp2f1(0.5, 1.5, 2.0, v), (ellipe(u) - ellipk(u)) / (2 * u))
+    return where(
+        near, -_PI / 8 * hyp2f1(_as(v, 0.5), _as(v, 1.5), _as(v, 2), v), (ellipe(u) - ellipk(u)) / (2 * u)
+    )
 
 
 # The derivative of K in m at m = 1 - p is one of Carlson's integrals (DLMF 19.25).

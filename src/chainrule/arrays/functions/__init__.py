@@ -1,5 +1,31 @@
 """NumPy functions on traced values; importing this package enters them all, see `arrays.protocols`."""
 
-from chainrule.arrays.functions import creation, joins, products, reductions, selection, shapes
+from chainrule.arrays.functions import (
+    creation,
+    differences,
+    joins,
+    linalg,
+    products,
+    reductions,
+    rounding,
+    selection,
+    shapes,
+    sorting,
+    statistics,
+    ufuncs,
+)
 
-__all__ = ["creation", "joins", "products", "reductions", "selection", "shapes"]
+__all__ = [
+    "creation",
+    "differences",
+    "joins",
+    "linalg",
+    "products",
+    "reductions",
+    "rounding",
+    "selection",
+    "shapes",
+    "sorting",
+    "statistics",
+    "ufuncs",
+]

@@ -76,6 +76,8 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     chooser = _places(a)
     members = [array_of(c) for c in choices]
     numbers = _wrapped(chooser, len(members), mode)
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() < len(members):
+        raise ValueError("invalid entry in choice array")
     dtype = np.result_type(*members)
     wanted = np.broadcast_shapes(numbers.shape, *[m.shape for m in members])
     result = np.broadcast_to(astype(members[0], dtype), wanted)
@@ -148,11 +150,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
     if axis is None:
         a, axis = np.ravel(a), 0
     axis = normalize_axis_index(axis, a.ndim)
-    if not places.size:
-        places = places.astype(np.intp)
-    places = _wrapped(places, a.shape[axis], mode)
-    if not np.can_cast(places.dtype, np.intp, "same_kind") or places.dtype == bool:
-        raise TypeError(f"Cannot cast array data from {places.dtype!r} to dtype('int64') according to the rule 'safe'")
+    places = _wrapped(places.astype(np.intp, casting="same_kind"), a.shape[axis], mode)
     result = gather(a, places if places.ndim else int(places), axis)
     result = np.copy(result) if getattr(result, "owner", None) is not None else result
     return result if out is None else buffers.write_out(out, result)

@@ -25,7 +25,9 @@ def outputs(name: str, *primitives: Any) -> Callable[..., tuple[Any, ...]]:
 
     def answer(*inputs: Any, out: Any = None, **options: Any) -> tuple[Any, ...]:
         if options:
-            raise UnsupportedError(f"{name}: the options {sorted(options)} are not supported for traced values")
+            raise UnsupportedError(
+                f"{name}: the options {sorted(options)} are not supported for traced values"
+            )
         results = tuple(bind(p, *inputs) for p in primitives)
         if out is None:
             return results
@@ -37,6 +39,4 @@ def outputs(name: str, *primitives: Any) -> Callable[..., tuple[Any, ...]]:
 implements(sc.sici)(outputs("sici", special.si, special.ci))
 implements(sc.shichi)(outputs("shichi", special.shi, special.chi))
 implements(sc.fresnel)(outputs("fresnel", special.fresnel_s, special.fresnel_c))
-implements(sc.airy)(
-    outputs("airy", special.airy_ai, special.airy_aip, special.airy_bi, special.airy_bip)
-)
+implements(sc.airy)(outputs("airy", special.airy_ai, special.airy_aip, special.airy_bi, special.airy_bip))

@@ -1,0 +1,559 @@
+"""The user's own rules, `checkpoint` and `stop_gradient`.
+
+A custom rule is honoured by the transformation of the innermost traced argument; the rule itself runs on
+values of lower levels, so higher orders differentiate it. Either kind of rule gives both modes: the
+pullback of a jvp rule comes from running it on a tangent that is traced and zero, the pushforward of a
+vjp rule from transposing ``bwd`` in its cotangent, in which it must be linear.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule import trees
+from chainrule.arrays.buffers import unwrap
+from chainrule.core.batch import Rows
+from chainrule.core.define import nondifferentiable
+from chainrule.core.dispatch import Tracer, dtype_of, innermost, meta_of, shape_of
+from chainrule.core.linear import Constant, cast
+from chainrule.core.live import add, dense
+from chainrule.eager import forward
+from chainrule.eager.forward import Dual
+from chainrule.eager.reverse import (
+    Record,
+    Reverse,
+    accumulate,
+    Tape,
+    collected,
+    consume,
+    lift,
+    operands,
+    secure,
+    sweep_into,
+    transpose_function,
+)
+from chainrule.errors import ArgumentError, LostDerivativeError, name_of
+from chainrule.leaves import build, checked, result_leaves
+
+__all__ = ["checkpoint", "custom_jvp", "custom_vjp", "stop_gradient"]
+
+Function = Callable[..., Any]
+
+_stop = nondifferentiable("stop_gradient", lambda x: x.copy() if x.__class__ is np.ndarray else x)
+
+
+def stop_gradient(x: Any) -> Any:
+    """`x` as a constant to every derivative.
+
+    Parameters
+    ----------
+    x : number, array or container
+
+    Returns
+    -------
+    The same values; of traced ones, copies without derivative.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.grad(lambda x: x * cr.stop_gradient(x))(3.0)
+    3.0
+    """
+    leaves, structure = result_leaves(x)
+    return build(structure, [_stop_leaf(leaf) for leaf in leaves])
+
+
+def _stop_leaf(leaf: Any) -> Any:
+    while isinstance(leaf, Tracer) and not isinstance(leaf, Rows):
+        leaf = _stop(leaf)
+    return _stop(leaf) if isinstance(leaf, Rows) else leaf
+
+
+# -- custom rules -------------------------------------------------------------------------------------
+
+
+class Custom:
+    """A function with a derivative rule of the user's."""
+
+    def __init__(self, f: Function, nondiff_argnums: Sequence[int] = ()) -> None:
+        if not callable(f):
+            raise ArgumentError(f"a custom rule is for a function, not {type(f).__name__}")
+        functools.update_wrapper(self, f)
+        self.f = f
+        self.nondiff_argnums = (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)
+        self.jvp: Function | None = None
+        self.fwd: Function | None = None
+        self.bwd: Function | None = None
+
+    def defjvp(self, rule: Function) -> Function:
+        """Set the rule ``rule(*nondiff, primals, tangents) -> (y, y_dot)``, linear in the tangents."""
+        self.jvp = rule
+        return rule
+
+    def defjvps(self, *rules: Function | None) -> None:
+        """Set one rule ``rule(tangent, y, *primals) -> y_dot`` per argument, None for a zero one."""
+
+        def rule(primals: Any, tangents: Any) -> Any:
+            y = self(*primals)
+            total: Any = 0.0 * np.asarray(innermost(y))
+            for part, tangent in zip(rules, tangents, strict=True):
+                if part is not None:
+                    total = total + part(tangent, y, *primals)
+            return y, total
+
+        self.jvp = rule
+
+    def defvjp(self, fwd: Function, bwd: Function) -> None:
+        """Set ``fwd(*args) -> (y, residuals)`` and ``bwd(*nondiff, residuals, y_bar) -> tuple of cotangents``."""
+        self.fwd, self.bwd = fwd, bwd
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            bound = inspect.signature(self.f).bind(*args, **kwargs)
+            bound.apply_defaults()
+            if bound.kwargs:
+                raise ArgumentError(f"{name_of(self.f)}: a function with a custom rule has no keyword-only arguments")
+            args = bound.args
+        if self.jvp is None and self.fwd is None:
+            raise ArgumentError(f"{name_of(self.f)} has no rule yet: call defjvp or defvjp")
+        call = CustomCall(self, args)
+        top = max((x for x in call.leaves if isinstance(x, Tracer)), key=lambda x: x.level, default=None)
+        if top is None:
+            return self.f(*args)
+        if isinstance(top, Reverse):
+            return call.reverse_by_jvp(top) if self.fwd is None else call.reverse_by_vjp(top)
+        if isinstance(top, Dual):
+            return call.forward_by_vjp(top) if self.jvp is None else call.forward_by_jvp(top)
+        if isinstance(top, Rows):
+            return call.by_rows(top)
+        raise LostDerivativeError(f"{name_of(self.f)}: no custom rule for {type(top).__name__}")
+
+
+class CustomCall:
+    """One call of a function with a custom rule."""
+
+    def __init__(self, custom: Custom, args: tuple[Any, ...]) -> None:
+        self.custom = custom
+        self.args = args
+        fixed = {n % len(args) for n in custom.nondiff_argnums} if args else set()
+        self.fixed = [args[n] for n in sorted(fixed)]
+        self.positions = [n for n in range(len(args)) if n not in fixed]
+        self.leaves, self.treedef = trees.flatten(tuple(args[n] for n in self.positions))
+        self.leaves = [unwrap(leaf) for leaf in self.leaves]
+
+    def _arguments(self, leaves: list[Any]) -> tuple[Any, ...]:
+        """The differentiable arguments around other leaves."""
+        return trees.unflatten(self.treedef, leaves)  # type: ignore[no-any-return]
+
+    def _all(self, leaves: list[Any]) -> list[Any]:
+        """All arguments around other leaves."""
+        args = list(self.args)
+        for n, argument in zip(self.positions, self._arguments(leaves), strict=True):
+            args[n] = argument
+        return args
+
+    def _rule(self, primals: list[Any], tangents: list[Any]) -> tuple[list[Any], Any, list[Any]]:
+        """Run the jvp rule: the leaves of the result, its structure, the leaves of the change."""
+        assert self.custom.jvp is not None
+        with np.errstate(all="ignore"):
+            result = self.custom.jvp(*self.fixed, self._arguments(primals), self._arguments(tangents))
+        if not isinstance(result, (tuple, list)) or len(result) != 2:
+            raise ArgumentError(f"the jvp rule of {name_of(self.custom.f)} must return a pair (y, y_dot)")
+        values, structure = result_leaves(result[0])
+        changes, _ = result_leaves(result[1])
+        if len(values) != len(changes):
+            raise ArgumentError(f"the jvp rule of {name_of(self.custom.f)}: y_dot has not the structure of y")
+        for y, change in zip(values, changes, strict=True):
+            if shape_of(y) != shape_of(change):
+                raise ArgumentError(
+                    f"the jvp rule of {name_of(self.custom.f)}: y has shape {shape_of(y)}, y_dot {shape_of(change)}"
+                )
+        return values, structure, changes
+
+    def reverse_by_jvp(self, top: Reverse) -> Any:
+        tape = top.tape
+        primals, tangents = [], []
+        for leaf in self.leaves:
+            if isinstance(leaf, Reverse) and leaf.tape is tape:
+                primals.append(leaf.value)
+                tangents.append(lift(_zero(leaf), tape, leaf.slot))
+            else:
+                primals.append(leaf)
+                tangents.append(_zero(leaf))
+        values, structure, changes = self._rule(primals, tangents)
+        outs = []
+        for y, change in zip(values, changes, strict=True):
+            edges = []
+            for part in (y, change):
+                if isinstance(part, Reverse) and part.tape is tape:
+                    have, want = meta_of(part.value), meta_of(y)
+                    same = have.dtype == want.dtype
+                    edges.append((part.slot, Constant(1, None if same else have, None if same else want)))
+            value = y.value if isinstance(y, Reverse) and y.tape is tape else y
+            if not edges:
+                outs.append(value)
+                continue
+            out = next(tape.slots)
+            tape.append(Record(out, tuple(edges)))
+            outs.append(lift(value, tape, out, True))
+        return build(structure, outs)
+
+    def forward_by_jvp(self, top: Dual) -> Any:
+        run = top.run
+        ours = [isinstance(x, Dual) and x.run is run for x in self.leaves]
+        primals = [x.value if o else x for x, o in zip(self.leaves, ours, strict=True)]
+        tangents = [dense(x.tangent) if o else _zero(x) for x, o in zip(self.leaves, ours, strict=True)]
+        values, structure, changes = self._rule(primals, tangents)
+        outs = []
+        for y, change in zip(values, changes, strict=True):
+            change = change.value if isinstance(change, Dual) and change.run is run else change
+            if isinstance(y, Dual) and y.run is run:
+                outs.append(forward.lift(y.value, add(y.tangent, change), run))
+            elif dtype_of(y).kind in "fc":
+                outs.append(forward.lift(y, cast(change, dtype_of(y)), run))
+            else:
+                outs.append(y)
+        return build(structure, outs)
+
+    def _fwd(self, primals: list[Any], level: int) -> tuple[list[Any], Any, Any]:
+        """Run ``fwd``: the leaves of the result, its structure, the residuals."""
+        assert self.custom.fwd is not None
+        result = self.custom.fwd(*self._all(primals))
+        if not isinstance(result, (tuple, list)) or len(result) != 2:
+            raise ArgumentError(f"fwd of {name_of(self.custom.f)} must return a pair (y, residuals)")
+        values, structure = result_leaves(result[0])
+        kept, _ = result_leaves(result[1])
+        for leaf in (*values, *kept):
+            if isinstance(leaf, Tracer) and leaf.level >= level:
+                raise LostDerivativeError(
+                    f"fwd of {name_of(self.custom.f)} uses a traced value that is not among its arguments; its "
+                    "derivative would be lost. Pass it as an argument, or use custom_jvp."
+                )
+        return values, structure, result[1]
+
+    def _bwd(self, residuals: Any, structure: Any, cts: list[Any]) -> list[Any]:
+        """Run ``bwd`` on the cotangents of the result: one cotangent, or None, per leaf of the arguments."""
+        assert self.custom.bwd is not None
+        result = self.custom.bwd(*self.fixed, residuals, build(structure, cts))
+        name = name_of(self.custom.f)
+        if not isinstance(result, (tuple, list)) or len(result) != len(self.positions):
+            raise ArgumentError(f"bwd of {name} must return a tuple of {len(self.positions)} cotangents")
+        flat: list[Any] = []
+        for argument, ct in zip(self._arguments(self.leaves), result, strict=True):
+            primals, _ = result_leaves(argument)
+            leaves = [None] * len(primals) if ct is None else result_leaves(ct)[0]
+            if len(leaves) != len(primals):
+                raise ArgumentError(f"bwd of {name} returns a cotangent with another structure than its argument")
+            flat.extend(
+                None if c is None or dtype_of(p).kind not in "fc" else checked(c, p, f"cotangent from bwd of {name}")
+                for c, p in zip(leaves, primals, strict=True)
+            )
+        return flat
+
+    def reverse_by_vjp(self, top: Reverse) -> Any:
+        tape = top.tape
+        ours = [isinstance(x, Reverse) and x.tape is tape for x in self.leaves]
+        primals = [secure(x, tape) if o else x for x, o in zip(self.leaves, ours, strict=True)]
+        values, structure, residuals = self._fwd(primals, top.level)
+        outs = [next(tape.slots) if dtype_of(y).kind in "fc" else None for y in values]
+        slots = [x.slot if o else None for x, o in zip(self.leaves, ours, strict=True)]
+        # The entry refers to no traced value of this tape: the call keeps the arguments' lower values.
+        call = CustomCall(self.custom, tuple(self._all([_hollow(p) for p in primals])))
+        metas = [meta_of(y) for y in values]
+
+        def bwd(cts: list[Any]) -> list[Any]:
+            filled = [_zeros(m) if c is None else dense(c) for c, m in zip(cts, metas, strict=True)]
+            return call._bwd(residuals, structure, filled)
+
+        tape.append(CustomRecord(outs, slots, bwd))
+        return build(
+            structure,
+            [y if out is None else lift(y, tape, out, True) for y, out in zip(values, outs, strict=True)],
+        )
+
+    def forward_by_vjp(self, top: Dual) -> Any:
+        run = top.run
+        ours = [isinstance(x, Dual) and x.run is run for x in self.leaves]
+        primals = [x.value if o else x for x, o in zip(self.leaves, ours, strict=True)]
+        values, structure, residuals = self._fwd(primals, top.level)
+        active = [k for k, y in enumerate(values) if dtype_of(y).kind in "fc"]
+        call = CustomCall(self.custom, tuple(self._all(primals)))
+
+        def bwd(cts: Sequence[Any]) -> tuple[Any, ...]:
+            supply = iter(cts)
+            filled = [next(supply) if k in active else _zeros(meta_of(y)) for k, y in enumerate(values)]
+            result = call._bwd(residuals, structure, filled)
+            return tuple(
+                _zero(p) if c is None else c for c, p, o in zip(result, primals, ours, strict=True) if o
+            )
+
+        metas = [meta_of(values[k]) for k in active]
+        _check_linear(bwd, metas, name_of(self.custom.f))
+        tangents = tuple(dense(x.tangent) for x, o in zip(self.leaves, ours, strict=True) if o)
+        changes = iter(transpose_function(lambda *cts: bwd(cts), metas, tangents))
+        return build(
+            structure,
+            [forward.lift(y, next(changes), run) if k in active else y for k, y in enumerate(values)],
+        )
+
+    def by_rows(self, top: Rows) -> Any:
+        batch = top.batch
+        rows = []
+        for k in range(batch.size):
+            leaves = [x.value[k] if isinstance(x, Rows) and x.batch is batch else x for x in self.leaves]
+            rows.append(result_leaves(self.custom(*self._all(leaves))))
+        structure = rows[0][1]
+        return build(structure, [Rows(np.stack(column), batch) for column in zip(*[r[0] for r in rows], strict=True)])
+
+
+class CustomRecord:
+    """The tape's entry for a function with a vjp rule."""
+
+    __slots__ = ("bwd", "outs", "slots")
+
+    def __init__(self, outs: list[int | None], slots: list[int | None], bwd: Callable[[list[Any]], list[Any]]) -> None:
+        self.outs = outs
+        self.slots = slots
+        self.bwd = bwd
+
+    def pull(self, cts: list[Any], owned: bytearray) -> None:
+        given = [None if out is None else collected(cts[out]) for out in self.outs]
+        if all(c is None for c in given):
+            return
+        for out in self.outs:
+            if out is not None:
+                cts[out] = None
+        for slot, ct in zip(self.slots, self.bwd(given), strict=True):
+            if slot is not None and ct is not None:
+                accumulate(cts, owned, slot, ct, False)
+
+    def push(self, table: list[Any]) -> None:
+        raise ArgumentError(
+            "linearize through a function that has only a vjp rule: give it a jvp rule (defjvp), or use jvp"
+        )
+
+
+def _zero(leaf: Any) -> Any:
+    return _zeros(meta_of(leaf)) if not isinstance(leaf, (str, type(None))) else leaf
+
+
+def _zeros(meta: Any) -> Any:
+    zero = np.zeros(meta.shape, meta.dtype if meta.dtype.kind in "fc" else np.float64)
+    return zero if zero.ndim else zero[()]
+
+
+def _hollow(value: Any) -> Any:
+    """Something with the shape and dtype of an array, and no memory."""
+    if isinstance(value, (np.ndarray, Tracer)) and shape_of(value):
+        return np.broadcast_to(np.zeros((), dtype_of(value)), shape_of(value))
+    return innermost(value)
+
+
+def _check_linear(bwd: Callable[[Sequence[Any]], tuple[Any, ...]], metas: list[Any], name: str) -> None:
+    """Raise unless ``bwd`` behaves linearly on random cotangents of very different sizes."""
+    rng = np.random.default_rng(0)
+
+    def run(cts: list[Any]) -> list[Any]:
+        return [np.asarray(innermost(c)) for c in bwd(cts)]
+
+    u, v = ([rng.normal(size=m.shape).astype(m.dtype) for m in metas] for _ in range(2))
+    with np.errstate(all="ignore"):
+        left = run([1000 * a - b for a, b in zip(u, v, strict=True)])
+        right = [1000 * a - b for a, b in zip(run(u), run(v), strict=True)]
+    tolerance = 1e-3 if any(m.dtype.itemsize <= 4 for m in metas) else 1e-8
+    for a, b in zip(left, right, strict=True):
+        scale = np.max(np.abs(b), initial=0.0, where=np.isfinite(b))
+        if not np.allclose(a, b, rtol=tolerance, atol=tolerance * (scale or 1.0), equal_nan=True):
+            raise LostDerivativeError(
+                f"forward mode through {name}, which has only a vjp rule: its bwd is not linear in the cotangent, "
+                "so no jvp follows from it. Give it a jvp rule with defjvp."
+            )
+
+
+class custom_jvp(Custom):
+    """A function whose derivative is given by a jvp rule.
+
+    Parameters
+    ----------
+    f : callable
+    nondiff_argnums : sequence of int
+        Arguments without derivative; the rule gets them first.
+
+    Notes
+    -----
+    Set the rule with ``defjvp(rule)``, where ``rule(primals, tangents)`` returns ``(y, y_dot)``. Reverse mode
+    derives the vjp by transposition. The rule may use traced values of enclosing functions.
+
+    Examples
+    --------
+    >>> import numpy as np, chainrule as cr
+    >>> @cr.custom_jvp
+    ... def log1pexp(x):
+    ...     return np.logaddexp(0.0, x)
+    >>> @log1pexp.defjvp
+    ... def rule(primals, tangents):
+    ...     (x,), (t,) = primals, tangents
+    ...     return log1pexp(x), t / (1 + np.exp(-x))
+    >>> cr.grad(log1pexp)(0.0)
+    0.5
+    """
+
+
+class custom_vjp(Custom):
+    """A function whose derivative is given by a vjp rule.
+
+    Parameters
+    ----------
+    f : callable
+    nondiff_argnums : sequence of int
+        Arguments without derivative; ``bwd`` gets them first.
+
+    Notes
+    -----
+    Set the rule with ``defvjp(fwd, bwd)``: ``fwd(*args)`` returns ``(y, residuals)``, ``bwd(residuals, y_bar)`` a
+    tuple of cotangents (None: zero). Forward mode transposes ``bwd``, which must be linear in ``y_bar``.
+
+    Examples
+    --------
+    >>> import numpy as np, chainrule as cr
+    >>> @cr.custom_vjp
+    ... def square(x):
+    ...     return x * x
+    >>> square.defvjp(lambda x: (x * x, x), lambda x, y_bar: (2 * x * y_bar,))
+    >>> cr.grad(square)(3.0)
+    6.0
+    """
+
+
+# -- checkpoint ---------------------------------------------------------------------------------------
+
+
+def checkpoint(f: Function) -> Function:
+    """Trade time for memory: `f` keeps nothing for the reverse sweep and is run again in it.
+
+    Parameters
+    ----------
+    f : callable
+        A deterministic function; traced values that it closes over are differentiated too.
+
+    Returns
+    -------
+    callable
+        Behaves as `f`.
+
+    References
+    ----------
+    Griewank and Walther, *Evaluating Derivatives*, 2nd ed., chapter 12.
+
+    Examples
+    --------
+    >>> import numpy as np, chainrule as cr
+    >>> cr.grad(lambda x: cr.checkpoint(np.sin)(x) ** 2)(0.0)
+    0.0
+    """
+
+    @functools.wraps(f)
+    def checkpointed(*args: Any, **kwargs: Any) -> Any:
+        leaves, structure = result_leaves((args, kwargs))
+        leaves = [unwrap(leaf) for leaf in leaves]
+        top = max((x for x in leaves if isinstance(x, Tracer)), key=lambda x: x.level, default=None)
+        if not isinstance(top, Reverse):
+            return f(*args, **kwargs)
+        return _checkpointed(f, leaves, structure, top.tape)
+
+    return checkpointed
+
+
+def _checkpointed(f: Function, leaves: list[Any], structure: Any, tape: Tape) -> Any:
+    frozen = [_State(leaf, tape) for leaf in leaves]
+    recorder = weakref.ref(tape)  # an entry that refers to its tape would be a cycle
+
+    def run() -> tuple[list[Any], Any, list[Any], set[int]]:
+        """Run f on the arguments: its results, their structure, what it recorded, the outer slots it used."""
+        tape = recorder()
+        assert tape is not None
+        start = next(tape.slots)
+        with tape.diverted() as entries:
+            args, kwargs = build(structure, [state.value(tape) for state in frozen])
+            outs, shape = result_leaves(f(*args, **kwargs))
+        return outs, shape, entries, {slot for slot in operands(entries) if slot < start}
+
+    outs, shape, _, used = run()
+    traced = [k for k, y in enumerate(outs) if isinstance(y, Reverse) and y.tape is tape]
+    kept = [secure(outs[k], tape) for k in traced]
+
+    def rerun() -> tuple[list[Any], list[int], int]:
+        again, _, entries, now = run()
+        if now != used or not all(_same(again[k].value, y) for k, y in zip(traced, kept, strict=True)):
+            raise LostDerivativeError(
+                f"checkpoint: {name_of(f)} did not do the same when it was run again; it reads something that was "
+                "changed in between (an array written in place, a random state). Pass it as an argument."
+            )
+        tape = recorder()
+        assert tape is not None
+        return entries, [again[k].slot for k in traced], next(tape.slots)
+
+    slots = [next(tape.slots) for _ in traced]
+    tape.append(CheckpointRecord(slots, sorted(used), rerun))
+    for k, slot in zip(traced, slots, strict=True):
+        outs[k] = lift(outs[k].value, tape, slot, True)
+    return build(shape, outs)
+
+
+def _same(a: Any, b: Any) -> bool:
+    a, b = np.asarray(innermost(a)), np.asarray(innermost(b))
+    return bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
+
+
+class _State:
+    """An argument of a checkpointed function in its state at the call, without a reference to the tape."""
+
+    def __init__(self, leaf: Any, tape: Any) -> None:
+        self._ours = isinstance(leaf, Reverse) and leaf.tape is tape
+        self._slot = leaf.slot if self._ours else None
+        if self._ours:
+            self.kept = secure(leaf, tape)
+        else:
+            self.kept = tape.snapshot(leaf) if leaf.__class__ is np.ndarray else leaf
+
+    def value(self, tape: Any) -> Any:
+        return lift(self.kept, tape, self._slot, True) if self._ours else self.kept
+
+
+class CheckpointRecord:
+    """The tape's entry for a checkpointed call."""
+
+    __slots__ = ("outs", "rerun", "slots")
+
+    def __init__(
+        self, outs: list[int], slots: list[int], rerun: Callable[[], tuple[list[Any], list[int], int]]
+    ) -> None:
+        self.outs = outs
+        self.slots = slots
+        self.rerun = rerun
+
+    def pull(self, cts: list[Any], owned: bytearray) -> None:
+        """Run the function again and sweep what it records."""
+        given = [collected(cts[out]) for out in self.outs]
+        if all(c is None for c in given):
+            return
+        for out in self.outs:
+            cts[out] = None
+        entries, slots, count = self.rerun()
+        missing = count - len(cts)
+        cts.extend([None] * missing)
+        owned.extend(bytes(missing))
+        seeds = [(slot, ct) for slot, ct in zip(slots, given, strict=True) if ct is not None]
+        sweep_into(consume(entries), cts, owned, seeds)
+
+    def push(self, table: list[Any]) -> None:
+        raise ArgumentError("linearize through checkpoint: use jvp, which keeps nothing anyway")
