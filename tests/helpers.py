@@ -42,12 +42,14 @@ def _inner(us: Any, vs: Any) -> float:
     return sum(float(np.real(np.vdot(u, v))) for u, v in zip(us, vs, strict=True))
 
 
-def check(f: Function, *args: Any, order: int = 2, tolerance: float = 1e-6, jacobians: bool = True) -> None:
+def check(
+    f: Function, *args: Any, order: int = 2, tolerance: float = 1e-6, jacobians: bool = True, exact: bool = True
+) -> None:
     """Check value, jvp, vjp, Jacobians and second derivatives of `f` at float or complex `args`.
 
-    The value is compared with the plain one, the jvp with central differences, the vjp with the jvp by a
-    dot product, the two Jacobians with each other, and a Hessian-vector product with differences of the
-    gradient.
+    The value is compared with the plain one (up to rounding if not `exact`), the jvp with central
+    differences, the vjp with the jvp by a dot product, the two Jacobians with each other, and a
+    Hessian-vector product with differences of the gradient.
     """
     rng = np.random.default_rng(7)
     args = tuple(x if isinstance(x, float) else np.asarray(x) for x in args)
@@ -57,12 +59,12 @@ def check(f: Function, *args: Any, order: int = 2, tolerance: float = 1e-6, jaco
     for have, want in zip(leaves(y), plain, strict=True):
         assert np.shape(have) == np.shape(want)
         assert np.asarray(have).dtype == np.asarray(want).dtype
-        np.testing.assert_array_equal(have, want)
+        np.testing.assert_allclose(have, want, rtol=0 if exact else 1e-13, atol=0 if exact else 1e-13)
     for have, want in zip(leaves(y_dot), difference(f, args, tangents), strict=True):
         assert_close(have, want, tolerance)
     cts = [direction(rng, value) for value in plain]
     value, pullback = cr.vjp(f, *args)
-    for have, want in zip(leaves(value), plain, strict=True):
+    for have, want in zip(leaves(value), leaves(y), strict=True):
         np.testing.assert_array_equal(have, want)
     pulled = pullback(_like(value, iter(cts)))
     for x, ct in zip(args, pulled, strict=True):
@@ -98,7 +100,8 @@ def _contract(jacobian: Any, tangent: Any) -> Any:
 def _like(value: Any, cts: Any) -> Any:
     """`cts` in the structure of `value`."""
     if isinstance(value, (tuple, list)):
-        return type(value)([_like(part, cts) for part in value])
+        parts = [_like(part, cts) for part in value]
+        return type(value)._make(parts) if hasattr(value, "_make") else type(value)(parts)
     return next(cts)
 
 

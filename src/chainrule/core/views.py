@@ -13,12 +13,14 @@ import numpy as np
 
 from chainrule.core.dispatch import Tracer, innermost
 
-__all__ = ["link", "refresh", "root_of"]
+__all__ = ["link", "private", "refresh", "root_of"]
 
 
 def link(view: Any, base: Any, primitive: Any, args: tuple[Any, ...], params: dict[str, Any]) -> None:
     """Make `view` a view of `base` if the operation that gave it shared memory."""
-    if not hasattr(view, "views") or not np.may_share_memory(innermost(view), innermost(base)):
+    if not (hasattr(view, "views") and hasattr(base, "views")):  # numbers can be neither written to nor viewed
+        return
+    if not np.may_share_memory(innermost(view), innermost(base)):
         return
     root = root_of(base)
     step = (primitive, args[1:], params)
@@ -60,3 +62,24 @@ def freeze(value: Tracer) -> Any:
     """A traced value in the present state of `value`, which later writes do not reach."""
     twin = getattr(value, "twin", None)
     return value if twin is None else twin()
+
+
+def private(array: Any) -> Any:
+    """A copy whose layout is that of `array`: what is a view of the one is a view of the other."""
+    flags = array.flags
+    if flags.c_contiguous or flags.f_contiguous or not array.size or 0 in array.strides:
+        return array.copy("K")
+    order = sorted(range(array.ndim), key=lambda k: (array.shape[k] > 1, -abs(array.strides[k])))
+    # A margin along an axis keeps it from being merged with the next outer one.
+    lengths, inner = [2 if abs(array.strides[order[-1]]) != array.itemsize else 1], None
+    for k in reversed(order):
+        if inner is not None and array.shape[k] > 1:
+            lengths[0] += abs(array.strides[k]) != abs(array.strides[inner]) * array.shape[inner]
+        lengths.insert(0, array.shape[k])
+        inner = k
+    block = np.empty(lengths, array.dtype)
+    block = block[(*[slice(array.shape[k]) for k in order], 0)]
+    block = block[tuple(slice(None, None, -1 if array.strides[k] < 0 else 1) for k in order)]
+    copy = block.transpose(np.argsort(order))
+    copy[...] = array
+    return copy

@@ -26,7 +26,6 @@ from chainrule.core.live import add, dense
 from chainrule.eager import forward
 from chainrule.eager.forward import Dual
 from chainrule.eager.reverse import (
-    Record,
     Reverse,
     accumulate,
     Tape,
@@ -192,18 +191,18 @@ class CustomCall:
         values, structure, changes = self._rule(primals, tangents)
         outs = []
         for y, change in zip(values, changes, strict=True):
-            edges = []
+            edges: list[Any] = []
             for part in (y, change):
                 if isinstance(part, Reverse) and part.tape is tape:
                     have, want = meta_of(part.value), meta_of(y)
                     same = have.dtype == want.dtype
-                    edges.append((part.slot, Constant(1, None if same else have, None if same else want)))
+                    edges += (part.slot, Constant(1, None if same else have, None if same else want))
             value = y.value if isinstance(y, Reverse) and y.tape is tape else y
             if not edges:
                 outs.append(value)
                 continue
             out = next(tape.slots)
-            tape.append(Record(out, tuple(edges)))
+            tape.append([out, *edges])
             outs.append(lift(value, tape, out, True))
         return build(structure, outs)
 

@@ -16,7 +16,7 @@ from chainrule.core.linear import cast
 from chainrule.core.live import add, dense
 from chainrule.eager import forward, reverse
 from chainrule.eager.forward import Dual, Pass
-from chainrule.eager.reverse import Record, Reverse, Tape, collected, consume, keep, sweep
+from chainrule.eager.reverse import Reverse, Tape, collected, consume, keep, sweep
 from chainrule.leaves import build, result_leaves
 
 __all__ = ["Trace", "filled", "gradient_of_plain", "lower", "run_forward", "trace_reverse"]
@@ -73,8 +73,8 @@ class Trace:
             for entry in self.tape.entries[1:]:
                 if entry.__class__ is tuple:
                     _push_numbers(entry, table)
-                elif entry.__class__ is Record:
-                    table[entry.out] = _push_edges(entry.edges, table)
+                elif entry.__class__ is list:
+                    table[entry[0]] = _push_maps(entry, table)
                 else:
                     entry.push(table)
         return [table[leaf.slot] if self._on_tape(leaf) else None for leaf in self.leaves]
@@ -89,12 +89,12 @@ def _push_numbers(entry: Any, table: list[Any]) -> None:
     table[entry[0]] = total
 
 
-def _push_edges(edges: Any, table: list[Any]) -> Any:
+def _push_maps(entry: list[Any], table: list[Any]) -> Any:
     total = None
-    for slot, linear in edges:
-        tangent = table[slot]
+    for k in range(1, len(entry), 2):
+        tangent = table[entry[k]]
         if tangent is not None:
-            change = linear.apply(tangent)
+            change = entry[k + 1].apply(tangent)
             total = change if total is None else add(total, change)
     return total
 
@@ -123,8 +123,7 @@ def gradient_of_plain(function: Callable[..., Any], args: tuple[Any, ...], n: in
     if x.__class__ is float:
         traced = Reverse(x, tape, slot)
     else:
-        traced = reverse.ReverseArray(x, tape, slot)
-        traced.captured = None
+        traced = reverse.ReverseArray(x, tape, slot, None)
         tape.inputs = [(id(traced), x)]
     try:
         y = function(*args[:n], traced, *args[n + 1 :], **kwargs)

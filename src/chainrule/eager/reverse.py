@@ -1,8 +1,9 @@
 """Reverse mode: a tape of linear maps, swept once backwards.
 
-`Reverse` values append one entry per operation to the tape of their transformation: for a scalar
-operation the values of its partials, as in the textbook's graph, otherwise a `Record` of linear maps.
-Entries name values by slot numbers and never refer to traced values, so that there are no reference
+`Reverse` values append one entry per operation to the tape of their transformation. An operation on
+numbers is a tuple ``(out, operand, partial, …)`` with the values of its partials, as in the textbook's
+graph; an operation on arrays a list ``[out, operand, map, …]`` of linear maps; what has several outputs or
+rules of its own is an object with ``pull``, ``push`` and the ``slots`` it uses. Entries name values by slot numbers and never refer to traced values, so that there are no reference
 cycles and what no partial reads is freed at once. The sweep is a loop, never a recursion.
 
 Cotangents are accumulated in place where the engine owns the buffer. Residuals that are the caller's
@@ -26,12 +27,12 @@ from chainrule.core.dispatch import Meta, Tracer, bind, fresh_level, meta_of
 from chainrule.core.linear import Constant, Factor, Linear, LinearMap, derive
 from chainrule.core.live import Masked, add, dense
 from chainrule.core.primitive import Primitive, by_function
-from chainrule.core.views import freeze, link
+from chainrule.core.views import freeze, link, private
 from chainrule.errors import LeakedTracerError, UnsupportedError, name_of, user_line
 from chainrule.rules import elementwise as ew
 from chainrule.rules.indexing import GetItem, Marks, scatter
 
-__all__ = ["SCALARS", "Record", "Reverse", "ReverseArray", "Tape", "lift", "record", "sweep", "transpose_function"]
+__all__ = ["SCALARS", "Reverse", "ReverseArray", "Tape", "lift", "record", "sweep", "transpose_function"]
 
 _SCALAR = Meta((), np.dtype(np.float64))
 SCALARS = frozenset({float, np.float64})
@@ -140,20 +141,24 @@ class ReverseArray(Reverse):
 
     __slots__ = ("captured", "key", "made", "owner", "views", "written")
 
-    def __init__(self, value: Any, tape: Any, slot: int) -> None:
+    def __init__(self, value: Any, tape: Any, slot: int, captured: bool | None = False) -> None:
         self.value = value
         self.tape = tape
         self.slot = slot
-        self.captured = False
+        self.captured = captured
         self.owner = None
-        self.views = None
-        self.written = False
+
+    def __getattr__(self, name: str) -> Any:
+        # Few arrays are viewed or written to: these slots are filled when they are.
+        if name == "views":
+            return None
+        if name == "written":
+            return False
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def twin(self) -> ReverseArray:
         self.captured = True
-        other = ReverseArray(self.value, self.tape, self.slot)
-        other.captured = True
-        return other
+        return ReverseArray(self.value, self.tape, self.slot, True)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__" and not options:
@@ -174,33 +179,23 @@ class ReverseArray(Reverse):
     replace = replace_traced
 
 
-class Record:
-    """One operation of the tape: the slots it made, and a linear map from each slot it used."""
-
-    __slots__ = ("edges", "out")
-
-    def __init__(self, out: int, edges: tuple[tuple[int, LinearMap], ...]) -> None:
-        self.out = out
-        self.edges = edges
-
-
-def pull(record: Record, ct: Any, cts: list[Any], owned: bytearray) -> None:
+def pull(entry: list[Any], ct: Any, cts: list[Any], owned: bytearray) -> None:
     """Add to the cotangents of the operands what the cotangent of the output contributes.
 
     The cotangent's memory is handed on to the last operand if nobody else has it.
     """
-    own = bool(owned[record.out])
+    own = bool(owned[entry[0]])
     if ct.__class__ is Scattered:
         ct, own = ct.collect(), True
-    last = record.edges[-1]
-    for edge in record.edges:
-        slot, linear = edge
+    last = len(entry) - 2
+    for k in range(1, len(entry), 2):
+        slot, linear = entry[k], entry[k + 1]
         if linear.__class__ is GetItem:
             cts[slot] = have = _gatherable(cts[slot], linear.x)
             have.add_at(linear.index, ct, linear.unique)
             own = False
             continue
-        may = own and edge is last
+        may = own and k == last
         c = linear.transpose(ct, may)
         plain = dense(c)
         if plain is dense(ct):
@@ -211,9 +206,10 @@ def pull(record: Record, ct: Any, cts: list[Any], owned: bytearray) -> None:
         accumulate(cts, owned, slot, c, fresh)
 
 
-def pull_small(edges: Any, ct: Any, cts: list[Any], owned: bytearray) -> None:
+def pull_small(entry: list[Any], ct: Any, cts: list[Any], owned: bytearray) -> None:
     """The same for small arrays and numbers, whose memory is not worth the bookkeeping."""
-    for slot, linear in edges:
+    for k in range(1, len(entry), 2):
+        slot, linear = entry[k], entry[k + 1]
         if linear.__class__ is GetItem:
             cts[slot] = have = _gatherable(cts[slot], linear.x)
             have.add_at(linear.index, ct, linear.unique)
@@ -233,12 +229,11 @@ def pull_small(edges: Any, ct: Any, cts: list[Any], owned: bytearray) -> None:
 class MultiRecord:
     """An operation with several outputs."""
 
-    __slots__ = ("edges", "metas", "outs")
+    __slots__ = ("edges", "outs")
 
-    def __init__(self, outs: list[int], metas: list[Meta], edges: tuple[tuple[int, LinearMap], ...]) -> None:
+    def __init__(self, outs: list[int], edges: Any) -> None:
         self.outs = outs
-        self.metas = metas
-        self.edges = edges
+        self.edges: list[tuple[int, LinearMap]] = edges
 
     def pull(self, cts: list[Any], owned: bytearray) -> None:
         """Add to the cotangents of the operands what those of the outputs contribute."""
@@ -247,9 +242,8 @@ class MultiRecord:
             return
         for out in self.outs:
             cts[out] = None
-        ct = tuple(
-            np.zeros(m.shape, m.dtype) if c is None else dense(c) for c, m in zip(given, self.metas, strict=True)
-        )
+        # None, an output that nothing depends on, is a structural zero for the map.
+        ct = tuple(None if c is None else dense(c) for c in given)
         for slot, linear in self.edges:
             accumulate(cts, owned, slot, linear.transpose(ct), False)
 
@@ -425,10 +419,8 @@ def _unary(primitive: Primitive, arg: ReverseArray) -> Any:
         return None
     tape = arg.tape
     out = next(tape.slots)
-    tape.append(Record(out, ((arg.slot, linear),)))
-    traced = ReverseArray(y, tape, out)
-    traced.captured = reads_y
-    return traced
+    tape.append([out, arg.slot, linear])
+    return ReverseArray(y, tape, out, reads_y)
 
 
 def _pair(primitive: Primitive, a: Any, b: Any) -> Any:
@@ -457,7 +449,7 @@ def _pair(primitive: Primitive, a: Any, b: Any) -> Any:
     z = primitive.impl(x, y)
     if z.__class__ is not np.ndarray or z.dtype is not _FLOAT64:
         return None
-    edges = []
+    edges: list[Any] = []
     captured = False
     for arg, slot in ((a, slots[0]), (b, slots[1])):
         if arg.__class__ is not ReverseArray:
@@ -470,20 +462,18 @@ def _pair(primitive: Primitive, a: Any, b: Any) -> Any:
                 (_keep(y, b, tape) if y is not b else lift_number(y)) if reads_y else None,
             )
             captured = captured or reads_z
-            edges.append((arg.slot, Factor(partial, z if reads_z else None, kept)))
+            edges += (arg.slot, Factor(partial, z if reads_z else None, kept))
         elif partial.__class__ is int:
-            edges.append((arg.slot, _UNITS[partial]))
+            edges += (arg.slot, _UNITS[partial])
         elif partial is not None:
             linear = slot.map(primitive, 0 if arg is a else 1, z, (x, y), {}, _SCALAR, _SCALAR)
             if linear is not None:
-                edges.append((arg.slot, linear))
+                edges += (arg.slot, linear)
     if not edges:
         return z
     out = next(tape.slots)
-    tape.append(Record(out, edges))
-    traced = ReverseArray(z, tape, out)
-    traced.captured = captured
-    return traced
+    tape.append([out, *edges])
+    return ReverseArray(z, tape, out, captured)
 
 
 def lift_number(value: Any) -> Any:
@@ -519,16 +509,16 @@ def _keep(value: Any, arg: Any, tape: Any) -> Any:
 
 def own(value: Any) -> Any:
     """A copy of the caller's array that the caller cannot write to."""
-    return value.copy() if value.__class__ is np.ndarray else value
+    return private(value) if value.__class__ is np.ndarray else value
 
 
-def _traced(y: Any, tape: Any, edges: tuple[tuple[Any, LinearMap], ...], captured: bool) -> Any:
+def _traced(y: Any, tape: Any, edges: Any, captured: bool) -> Any:
     if y.__class__ is tuple:
         outs = [next(tape.slots) for _ in y]
-        tape.append(MultiRecord(outs, [_meta(v) for v in y], edges))
-        return tuple(lift(v, tape, out, captured) for v, out in zip(y, outs, strict=True))
+        tape.append(MultiRecord(outs, edges))
+        return tuple([lift(v, tape, out, captured) for v, out in zip(y, outs, strict=True)])
     out = next(tape.slots)
-    tape.append(Record(out, edges))
+    tape.append([out, *itertools.chain.from_iterable(edges)])
     return lift(y, tape, out, captured)
 
 
@@ -539,9 +529,7 @@ def lift(value: Any, tape: Any, slot: int, captured: bool | None = False) -> Any
             return Reverse(value[()], tape, slot)
     elif not isinstance(value, Tracer) or value.ndim == 0:
         return Reverse(value, tape, slot)
-    traced = ReverseArray(value, tape, slot)
-    traced.captured = captured
-    return traced
+    return ReverseArray(value, tape, slot, captured)
 
 
 # -- the sweep ----------------------------------------------------------------------------------------
@@ -571,8 +559,8 @@ def sweep_into(
     for slot, seed in seeds:
         cts[slot] = seed if cts[slot] is None else add(cts[slot], seed)
     for entry in entries:
-        if entry.__class__ is Record:
-            out = entry.out
+        if entry.__class__ is list:
+            out = entry[0]
             ct = cts[out]
             if ct is None:
                 continue
@@ -580,7 +568,7 @@ def sweep_into(
             if ct.__class__ in _BULKY or (ct.__class__ is np.ndarray and ct.size > _SMALL):
                 pull(entry, ct, cts, owned)
             else:
-                pull_small(entry.edges, ct, cts, owned)
+                pull_small(entry, ct, cts, owned)
         elif entry.__class__ is tuple:
             ct = cts[entry[0]]
             if ct is None:
@@ -607,9 +595,9 @@ _BULKY = frozenset({Scattered, Masked})
 def operands(entries: list[Any]) -> Iterator[int]:
     """The slots that recorded operations use."""
     for entry in entries[1:]:
-        if entry.__class__ is tuple:
+        if entry.__class__ is tuple or entry.__class__ is list:
             yield from entry[1::2]
-        elif entry.__class__ is Record or entry.__class__ is MultiRecord:
+        elif entry.__class__ is MultiRecord:
             yield from (slot for slot, _ in entry.edges)
         else:
             yield from (slot for slot in entry.slots if slot is not None)
@@ -636,7 +624,7 @@ def transpose_function(function: Callable[..., Any], metas: list[Meta], ct: Any)
     seeds = [
         (out.slot, c)
         for out, c in zip(outputs, cotangents, strict=True)
-        if isinstance(out, Reverse) and out.tape is tape
+        if c is not None and isinstance(out, Reverse) and out.tape is tape
     ]
     table = sweep(consume(tape.entries), next(tape.slots), seeds)
     return [

@@ -66,11 +66,11 @@ class Variable(reverse.ReverseArray):
         The operands, as far as they are still alive.
     """
 
+
     __slots__ = ("_content", "grad")
 
     def __init__(self, value: Any, node: Node) -> None:
-        super().__init__(value, _GRAPH, node)  # type: ignore[arg-type]
-        self.captured = True
+        super().__init__(value, _GRAPH, node, True)  # type: ignore[arg-type]
         self.grad: Any = None
         node.owner = weakref.ref(self)
 
@@ -244,8 +244,10 @@ def _sweep(root: Node, gradient: Any, retain_graph: bool) -> None:
                 part = filled(ct, owner.value)
                 owner.grad = part if owner.grad is None else owner.grad + part
             if node.edges:
-                edges = tuple((slots[parent.order], linear) for parent, linear in node.edges)
-                reverse.pull_small(edges, ct, cts, owned)
+                entry: list[Any] = [k]
+                for parent, linear in node.edges:
+                    entry += (slots[parent.order], linear)
+                reverse.pull_small(entry, ct, cts, owned)
             if not retain_graph and node.edges:
                 node.edges = None
 

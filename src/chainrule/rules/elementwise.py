@@ -103,19 +103,21 @@ log10 = elementwise("log10", np.log10, lambda y, x: 1 / (_LOG10 * x), samples=po
 log1p = elementwise("log1p", np.log1p, lambda y, x: 1 / (1 + x), samples=positive)
 
 
-def _share(a: Any, z: Any, b: Any, scale: Any = 1.0) -> Any:
-    """exp(a - z) for z = log(exp a + exp b); equal infinities share, as a limit along a = b does."""
-    return where((a == b) & (a == z), 0.5, exp(scale * (a - z)))
+def _share(a: Any, b: Any, scale: Any = 1.0) -> Any:
+    """1 / (1 + exp(b - a)), of the smaller exponential; equal infinities share, as a limit along a = b does."""
+    gap = where((a == b) & np.isinf(a), 0.0, b - a)
+    small = exp(scale * where(gap > 0, -gap, gap))
+    return where(gap > 0, small, 1.0) / (1 + small)
 
 
 logaddexp = elementwise(
-    "logaddexp", np.logaddexp, lambda z, x, y: _share(x, z, y), lambda z, x, y: _share(y, z, x), samples=pairs
+    "logaddexp", np.logaddexp, lambda z, x, y: _share(x, y), lambda z, x, y: _share(y, x), samples=pairs
 )
 logaddexp2 = elementwise(
     "logaddexp2",
     np.logaddexp2,
-    lambda z, x, y: _share(x, z, y, _LOG2),
-    lambda z, x, y: _share(y, z, x, _LOG2),
+    lambda z, x, y: _share(x, y, _LOG2),
+    lambda z, x, y: _share(y, x, _LOG2),
     samples=pairs,
 )
 

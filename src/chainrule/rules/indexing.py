@@ -16,6 +16,7 @@ from chainrule.core.dispatch import Meta, Tracer
 from chainrule.core.linear import LinearMap, Slot, cast, fit
 from chainrule.core.live import Masked, dense
 from chainrule.core.primitive import Primitive, register
+from chainrule.core.views import private
 from chainrule.errors import lost
 
 __all__ = ["Marks", "getitem", "is_basic", "scatter", "set_item", "static_index"]
@@ -231,7 +232,7 @@ class SetItemSlot(Slot):
 
 
 def _set_item(v: Any, x: Any, *, index: Any, donate: bool = False) -> Any:
-    y = x if donate else x.copy()
+    y = x if donate else private(x)
     y[index] = v
     return y
 

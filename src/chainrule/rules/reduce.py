@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.core.batch import batching
 from chainrule.core.define import general, linear
 from chainrule.core.dispatch import innermost, meta_of, shape_of
 from chainrule.core.linear import LinearMap, Meta, Slot, cast
-from chainrule.core.live import Masked, dense
+from chainrule.core.live import Masked, dense, linear_live
 from chainrule.core.primitive import Primitive, register
 from chainrule.rules.elementwise import Samples, where
 from chainrule.rules.order import constant, gather, leading
@@ -214,46 +213,76 @@ cumprod = general(
 # -- running extrema ----------------------------------------------------------------------------------
 
 
-def _running(x: Any, *, largest: bool) -> Any:
-    return (np.maximum if largest else np.minimum).accumulate(x, axis=-1)
+class RunningSlot(Slot):
+    __slots__ = ()
+
+    def map(self, primitive: Any, index: int, y: Any, args: Any, params: Any, x: Meta, out: Meta) -> LinearMap:
+        return RunningShares(args[1], args[2])
+
+
+class RunningShares(LinearMap):
+    """At each place the mean over the elements before or at it that attain the extremum so far."""
+
+    __slots__ = ("mates", "shares")
+
+    def __init__(self, x: Any, y: Any) -> None:
+        n = x.shape[-1]
+        lead = x.shape[:-1]
+        equal = _equal(np.reshape(x, (*lead, 1, n)), np.reshape(y, (*lead, n, 1)))
+        self.mates = equal & np.tri(n, dtype=bool)
+        self.shares = self.mates / np.sum(self.mates, axis=-1, keepdims=True)
+
+    def _spread(self, values: Any, axis: int) -> Any:
+        """Shares of `values` along one of the axes "place" and "element", summed over it."""
+        shape = (*values.shape[:-1], 1, values.shape[-1]) if axis == -1 else (*values.shape, 1)
+        each = self.shares.astype(values.dtype) * np.reshape(values, shape)
+        return np.sum(where(self.mates, each, np.zeros((), values.dtype)), axis=axis)
+
+    def _run(self, values: Any, axis: int) -> Any:
+        if values.__class__ is Masked:
+            return linear_live(lambda v: self._spread(v, axis), values)
+        return self._spread(values, axis)
+
+    def apply(self, tangent: Any) -> Any:
+        return self._run(tangent, -1)
+
+    def transpose(self, ct: Any, own: bool = False) -> Any:
+        return self._run(ct, -2)
+
+    @property
+    def pattern(self) -> str:
+        return "structural"
 
 
 def _latest(x: Any, y: Any) -> Any:
-    """For each place of the last axis, the last place before or at it whose element is the extremum so far."""
+    """For each place of the last axis, the last one before or at it whose element is the extremum so far."""
     return np.maximum.accumulate(np.where((x == y) | (x != x), np.arange(x.shape[-1]), 0), axis=-1)
 
 
-def _mates(x: Any, y: Any) -> Any:
-    """For each place k of the last axis, the places j up to k whose element is the extremum so far."""
-    n = x.shape[-1]
-    rows, columns = (*x.shape[:-1], n, 1), (*x.shape[:-1], 1, n)
-    return _equal(np.reshape(x, columns), np.reshape(y, rows)) & np.tri(n, dtype=bool)
-
-
-def _running_map(y: Any, x: Any, *, largest: bool) -> Any:
-    attained = (x == y)[..., 1:] & (y[..., 1:] == y[..., :-1])
-    if not np.any(innermost(attained)):
-        places = latest(x, y)
-        return lambda dx: gather(dx, places)
-    mates = _mates(x, y)
-    shares = mates / np.sum(mates, axis=-1, keepdims=True)
-
-    def push(dx: Any) -> Any:
-        each = np.reshape(dx, (*dx.shape[:-1], 1, dx.shape[-1]))
-        return np.sum(where(mates, shares.astype(dx.dtype) * each, np.zeros((), dx.dtype)), axis=-1)
-
-    return push
-
-
-latest = constant("latest", _latest, leading)
-# With ties quadratic in the length of the last axis.
-running = general(
+running_value = constant(
     "running_extremum",
-    _running,
-    _running_map,
-    samples=_samples(2, 4, largest=True),
-    tie="shared equally between ties",
+    lambda x, *, largest: (np.maximum if largest else np.minimum).accumulate(x, axis=-1),
+    leading,
 )
+latest = constant("latest", _latest, leading)
+# The first argument carries the derivative; the others are what was compared.
+running_shares = register(
+    Primitive(
+        "running_shares",
+        lambda x, fixed, extremum: extremum.copy(),
+        (RunningSlot(None, (False, False, True, True)), Slot(None, active=False)),
+        tie="shared equally between ties",
+    )
+)
+
+
+def running(x: Any, largest: bool) -> Any:
+    """The largest (smallest) element so far along the last axis; with ties quadratic in its length."""
+    y = running_value(x, largest=largest)
+    repeated = (x == y)[..., 1:] & (y[..., 1:] == y[..., :-1])
+    if np.any(innermost(repeated)):
+        return running_shares(x, frozen(x), y)
+    return gather(x, latest(x, y))
 
 
 # -- what is constant almost everywhere ---------------------------------------------------------------
@@ -282,8 +311,4 @@ count_nonzero = constant(
 )
 
 
-@batching(running)
-def _trailing(
-    primitive: Any, values: tuple[Any, ...], batched: tuple[bool, ...], size: int, params: dict[str, Any]
-) -> Any:
-    return primitive(values[0], **params)
+running_shares.batch = leading

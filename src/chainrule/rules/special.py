@@ -20,17 +20,18 @@ import scipy.special as sc
 from scipy.special import _ufuncs
 
 from chainrule.core.define import elementwise, nondifferentiable
-from chainrule.core.dispatch import dtype_of
-from chainrule.core.linear import LinearMap, Meta, Slot
+from chainrule.core.dispatch import Meta, dtype_of
+from chainrule.core.linear import LinearMap, Slot
 from chainrule.core.primitive import Primitive
 from chainrule.errors import UnsupportedError, user_line
 from chainrule.rules import elementwise as ew
-from chainrule.rules.elementwise import Samples, exp, interval, log, log1p, power, sqrt, where
+from chainrule.rules.elementwise import Samples, divide, exp, interval, log, log1p, power, sqrt, where
 
 __all__ = ["Refused"]
 
 _PI, _SQRT_PI, _SQRT_2 = math.pi, math.sqrt(math.pi), math.sqrt(2)
 _SQRT_2PI = math.sqrt(2 * math.pi)
+# Partials divide by `divide` where the denominator may be a zero of Python's, whose quotient would raise.
 _LOG2, _LOG10, _DEGREE = math.log(2), math.log(10), math.pi / 180
 
 
@@ -50,8 +51,8 @@ class Refused(Slot):
         out: Meta,
     ) -> LinearMap:
         raise UnsupportedError(
-            f"{primitive.name} has no derivative in its argument {self.statement} (at {user_line()}). Give it "
-            "as a plain number or with chainrule.stop_gradient, or define a rule with chainrule.custom_jvp."
+            f"{primitive.name} has no derivative in its argument {self.statement} (at {user_line()}). Give "
+            "it as a plain number, cut it with chainrule.stop_gradient, or use chainrule.custom_jvp."
         )
 
 
@@ -78,16 +79,13 @@ def box(*sides: Any) -> Any:
     """Sample points: a number per fixed argument, an interval per varying one."""
 
     def samples(rng: np.random.Generator) -> Samples:
+        def draw(side: Any, shape: tuple[int, ...]) -> Any:
+            return rng.uniform(side[0], side[1], shape) if isinstance(side, tuple) else side
+
         for shape in ((), (3,), (0,)):
-            yield tuple(rng.uniform(*s, shape) if isinstance(s, tuple) else s for s in sides), {}
-        if len(sides) > 1:
-            shapes = [(2, 1), (3,), ()]
-            yield (
-                tuple(
-                    rng.uniform(*s, shapes[k % 3]) if isinstance(s, tuple) else s for k, s in enumerate(sides)
-                ),
-                {},
-            )
+            yield tuple(draw(s, shape) for s in sides), {}
+        shapes = ((2, 1), (3,), ())
+        yield tuple(draw(s, shapes[k % 3]) for k, s in enumerate(sides)), {}
 
     return samples
 
@@ -404,7 +402,7 @@ dawsn = rule("dawsn", _dawsn_slope, samples=box((-9, 9)))
 # -- logistic functions, entropies ---------------------------------------------------------------------
 
 expit = rule("expit", lambda y, x: expit(x) * expit(-x), samples=real)
-logit = rule("logit", lambda y, x: 1 / (x * (1 - x)), samples=unit)
+logit = rule("logit", lambda y, x: divide(1, x) + divide(1, 1 - x), samples=unit)
 log_expit = rule("log_expit", lambda y, x: expit(-x), samples=real)
 
 
@@ -418,7 +416,7 @@ def _quotient(x: Any, y: Any) -> Any:
 xdivy = elementwise(
     "xdivy",
     _quotient,
-    lambda z, x, y: 1 / y,
+    lambda z, x, y: divide(1, y),
     lambda z, x, y: -xdivy(xdivy(x, y), y),
     samples=positive_pair,
 )
@@ -432,7 +430,11 @@ def _log_ratio(x: Any, y: Any) -> Any:
 
 
 log_ratio = elementwise(
-    "log_ratio", _log_ratio, lambda z, x, y: 1 / x, lambda z, x, y: -1 / y, samples=positive_pair
+    "log_ratio",
+    _log_ratio,
+    lambda z, x, y: divide(1, x),
+    lambda z, x, y: divide(-1, y),
+    samples=positive_pair,
 )
 
 
@@ -445,7 +447,7 @@ def _relative_gap(x: Any, y: Any) -> Any:
 relative_gap = elementwise(
     "relative_gap",
     _relative_gap,
-    lambda z, x, y: -1 / y,
+    lambda z, x, y: divide(-1, y),
     lambda z, x, y: xdivy(xdivy(x, y), y),
     samples=positive_pair,
 )
@@ -494,7 +496,7 @@ def _log1p_ratio(x: Any) -> Any:
     return _near(x, 0.1, lambda t: _series(t, series), lambda t: log1p(t) / t)
 
 
-special_log1p = rule("special.log1p", lambda y, x: 1 / (1 + x), samples=positive)
+special_log1p = rule("special.log1p", lambda y, x: divide(1, 1 + x), samples=positive)
 special_expm1 = rule("special.expm1", lambda y, x: exp(x), samples=real)
 rule("special.cbrt", lambda y, x: 1 / (3 * y * y), samples=positive, tie="inf at 0")
 rule("special.exp2", lambda y, x: _LOG2 * y, samples=real)
@@ -561,7 +563,7 @@ def _boxcox_lambda(log_x: Any, lam: Any) -> Any:
     """log(x)^2 exprel'(lam log x), whose limit at x = 0 is 1 / lam^2."""
     end = log_x == -np.inf
     u = where(end, 1.0, log_x)
-    limit = where(lam > 0, 1 / (lam * lam), np.inf)
+    limit = where(lam > 0, divide(1, lam * lam), np.inf)
     return where(end, limit, u * u * exprel_slope(lam * u))
 
 
@@ -606,7 +608,7 @@ def _expn_slope(y: Any, n: Any, x: Any) -> Any:
     """-E_(n-1)(x), where E_0(x) = e^-x / x."""
     zero = n == 0
     lower = expn(where(zero, 1.0, n) - 1, x)
-    return where(zero, -exp(-x) * (1 + 1 / x) / x, -lower)
+    return where(zero, -exp(-x) * (1 + divide(1, x)) / x, -lower)
 
 
 expn = rule("expn", "n", _expn_slope, samples=box(2.0, (0.2, 4)))

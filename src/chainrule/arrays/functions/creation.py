@@ -1,10 +1,15 @@
-"""Arrays made from traced values: nested lists, ``zeros_like`` and its family, copies, parts, types, text.
+"""Making arrays of traced values: constructors, ranges, ``zeros_like`` and its family, copies, parts, text.
 
-``zeros_like`` and its family of a traced array give a `Buffer`, which may be filled with traced values.
+The constructors (`array`, `zeros`, ...) are what ``chainrule.numpy`` exports and what ``like=`` reaches.
+Arrays of zeros, ones and the like are `Buffer`, which may be filled with traced values, if their dtype is
+one that can hold derivatives.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
+import operator
 from typing import Any
 
 import numpy as np
@@ -12,55 +17,214 @@ import numpy as np
 from chainrule.arrays.arguments import asarray
 from chainrule.arrays.buffers import Buffer
 from chainrule.arrays.methods import TracedText
+from chainrule.arrays.nested import array_of, has_traced
 from chainrule.arrays.protocols import implements
 from chainrule.core.dispatch import Tracer, bind, dtype_of, innermost, shape_of
-from chainrule.errors import lost
+from chainrule.errors import UnsupportedError, lost
 from chainrule.rules import elementwise as ew
 from chainrule.rules import shape as rules
 
-__all__ = ["array_of", "astype", "has_traced"]
+__all__ = [
+    "array",
+    "asarray_",
+    "ascontiguousarray",
+    "asfortranarray",
+    "astype",
+    "empty",
+    "eye",
+    "fromiter",
+    "full",
+    "identity",
+    "ones",
+    "tri",
+    "zeros",
+]
 
 
-# -- nested lists -------------------------------------------------------------------------------------
+# -- constructors -------------------------------------------------------------------------------------
 
 
-def has_traced(obj: Any) -> bool:
-    """Whether a nesting of lists and tuples holds a traced value."""
-    if isinstance(obj, (list, tuple)):
-        return any(has_traced(x) for x in obj)
-    return isinstance(obj, Tracer)
+@implements(np.array)
+def array(
+    object: Any,
+    dtype: Any = None,
+    *,
+    copy: bool | None = True,
+    order: str = "K",
+    subok: bool = False,
+    ndmin: int = 0,
+    like: Any = None,
+) -> Any:
+    """`numpy.array`, of nested lists of traced values too.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.grad(lambda x: cr.numpy.array([[x, 1.0], [2.0, x]]).trace())(3.0)
+    2.0
+    """
+    if not has_traced(object):
+        return np.array(object, dtype, copy=copy, order=order, subok=subok, ndmin=ndmin)
+    result = array_of(object)
+    if copy is False and result is not object:
+        raise ValueError("Unable to avoid copy while creating an array as requested.")
+    if dtype is not None and np.dtype(dtype) != result.dtype:
+        if copy is False:
+            raise ValueError("Unable to avoid copy while creating an array as requested.")
+        result = result.astype(dtype)
+    elif copy and result is object:
+        result = np.copy(result, order=order)  # type: ignore[call-overload]
+    if order not in ("K", "A", None) and result.ndim > 1:
+        result = np.copy(result, order=order)  # type: ignore[call-overload]
+    if result.ndim < ndmin:
+        result = np.reshape(result, (1,) * (ndmin - result.ndim) + result.shape)
+    return result
 
 
-def array_of(obj: Any) -> Any:
-    """An array of a nesting of lists of traced values, arrays and numbers; traced if one of them is."""
-    if not isinstance(obj, (list, tuple)) or not has_traced(obj):
-        return asarray(obj)
-    outer, leaves = _leaves(obj)
-    if leaves is None or len({shape_of(x) for x in leaves}) != 1:
-        outer, leaves = (len(obj),), [array_of(x) for x in obj]
-    return _joined(leaves, outer)
+@implements(np.asarray, np.asanyarray)
+def asarray_(
+    a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: bool | None = None, like: Any = None
+) -> Any:
+    """`numpy.asarray`, which leaves traced values traced."""
+    if not has_traced(a):
+        return np.asarray(a, dtype, order, device=device, copy=copy)
+    if isinstance(a, Tracer) and not copy and dtype is None:
+        return a
+    return array(a, dtype, copy=copy, order=order or "K")
 
 
-def _leaves(obj: Any) -> tuple[tuple[int, ...], Any]:
-    """The lengths of nested lists and what is in them; None for the latter if they are ragged."""
-    if not isinstance(obj, (list, tuple)):
-        return (), [obj]
-    parts = [_leaves(x) for x in obj]
-    if len({shape for shape, _ in parts}) != 1 or any(leaves is None for _, leaves in parts):
-        return (len(obj),), None
-    return (len(obj), *parts[0][0]), [leaf for _, leaves in parts for leaf in leaves]
+@implements(np.ascontiguousarray)
+def ascontiguousarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
+    """`numpy.ascontiguousarray`; a traced array that is not contiguous is copied."""
+    return _laid_out(a, dtype, "C") if has_traced(a) else np.ascontiguousarray(a, dtype)
 
 
-def _joined(leaves: list[Any], outer: tuple[int, ...]) -> Any:
-    shapes = {shape_of(x) for x in leaves}
-    if len(shapes) != 1:
-        raise ValueError(f"setting an array element with a sequence: the parts have the shapes {sorted(shapes)}")
-    (inner,) = shapes
-    if inner == ():
-        flat = rules.vector(*leaves)
-    else:
-        flat = rules.concatenate(*[rules.reshape(asarray(x), shape=(1, *inner)) for x in leaves], axis=0)
-    return flat if len(outer) == 1 else rules.reshape(flat, shape=outer + inner)
+@implements(np.asfortranarray)
+def asfortranarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
+    """`numpy.asfortranarray`; a traced array of another layout is copied."""
+    return _laid_out(a, dtype, "F") if has_traced(a) else np.asfortranarray(a, dtype)
+
+
+def _laid_out(a: Any, dtype: Any, order: str) -> Any:
+    result = np.atleast_1d(asarray_(a, dtype))
+    memory = innermost(result)
+    good = memory.flags.c_contiguous if order == "C" else memory.flags.f_contiguous
+    return result if good else np.copy(result, order=order)  # type: ignore[call-overload]
+
+
+def _fillable(result: Any) -> Any:
+    """A buffer, if a derivative can be written to it."""
+    return Buffer(result) if result.dtype.kind in "fc" else result
+
+
+def _filled(make: Any) -> Any:
+    @functools.wraps(make)
+    def function(*args: Any, like: Any = None, **options: Any) -> Any:
+        return _fillable(make(*args, **options))
+
+    return implements(make)(function)
+
+
+zeros, ones, empty = _filled(np.zeros), _filled(np.ones), _filled(np.empty)
+eye, identity, tri = _filled(np.eye), _filled(np.identity), _filled(np.tri)
+
+
+@implements(np.full)
+def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
+    """`numpy.full`; the value may be traced, and the array may be filled with traced values."""
+    if not has_traced(fill_value):
+        return _fillable(np.full(shape, fill_value, dtype, order, device=device))
+    value = array_of(fill_value)
+    result = Buffer(np.zeros(shape, value.dtype if dtype is None else dtype, order))
+    result[...] = value
+    return result
+
+
+@implements(np.fromiter)
+def fromiter(iter: Any, dtype: Any, count: int = -1, *, like: Any = None) -> Any:
+    """`numpy.fromiter`, of an iterable that yields traced numbers."""
+    values = list(iter) if count < 0 else list(itertools.islice(iter, count))
+    if not has_traced(values):
+        return np.fromiter(values, dtype, count)
+    if len(values) < count:
+        raise ValueError(f"iterator too short: Expected {count} but iterator had only {len(values)} items.")
+    return array(values, dtype)
+
+
+@implements(np.fromfunction)
+def fromfunction(function: Any, shape: Any, *, dtype: Any = float, like: Any = None, **kwargs: Any) -> Any:
+    return function(*np.indices(shape, dtype=dtype), **kwargs)
+
+
+@implements(np.require)
+def require(a: Any, dtype: Any = None, requirements: Any = None, *, like: Any = None) -> Any:
+    return np.require(a, dtype, requirements) if not has_traced(a) else asarray_(a, dtype)
+
+
+@implements(np.arange)
+def arange(*args: Any, **options: Any) -> Any:
+    if has_traced(args):
+        raise lost("numpy.arange with traced ends", "Use numpy.linspace, or start + step * np.arange(n).")
+    return np.arange(*args, **options)
+
+
+# -- ranges -------------------------------------------------------------------------------------------
+
+
+@implements(np.linspace)
+def linspace(
+    start: Any,
+    stop: Any,
+    num: Any = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+    *,
+    device: Any = None,
+) -> Any:
+    num = operator.index(num)
+    if num < 0:
+        raise ValueError(f"Number of samples, {num}, must be non-negative.")
+    start, stop = array_of(start) * 1.0, array_of(stop) * 1.0
+    div = num - 1 if endpoint else num
+    shape = (num,) + (1,) * len(np.broadcast_shapes(start.shape, stop.shape))
+    steps = np.arange(num, dtype=np.float64).reshape(shape)
+    delta = stop - start
+    step = delta / div if div > 0 else np.nan
+    result = start + steps * step if div > 0 else start + steps * delta
+    if endpoint and num > 1:
+        # NumPy's last element is the end itself, not what the sum rounds to.
+        result = np.concatenate([result[:-1], np.reshape(stop + 0 * start, (1, *result.shape[1:]))])
+    result = np.moveaxis(result, 0, axis) if axis else result
+    if dtype is not None and np.dtype(dtype).kind not in "fc":
+        raise lost(f"numpy.linspace(dtype={np.dtype(dtype)})", "Keep a floating-point dtype.")
+    result = result if dtype is None else result.astype(dtype, copy=False)
+    return (result, step) if retstep else result
+
+
+@implements(np.logspace)
+def logspace(
+    start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
+) -> Any:
+    if np.ndim(base):
+        raise UnsupportedError("numpy.logspace with an array of bases is not supported for traced values")
+    result = base ** linspace(start, stop, num, endpoint, axis=axis)
+    return result if dtype is None else result.astype(dtype, copy=False)
+
+
+@implements(np.geomspace)
+def geomspace(
+    start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
+) -> Any:
+    start, stop = array_of(start), array_of(stop)
+    if start.dtype.kind == "c" or stop.dtype.kind == "c":
+        raise UnsupportedError("numpy.geomspace of complex ends is not supported for traced values")
+    if np.any(start == 0) or np.any(stop == 0):
+        raise ValueError("Geometric sequence cannot include zero")
+    sign = np.sign(start)
+    result = sign * 10.0 ** linspace(np.log10(sign * start), np.log10(sign * stop), num, endpoint, axis=axis)
+    return result if dtype is None else result.astype(dtype, copy=False)
 
 
 # -- copies and parts ---------------------------------------------------------------------------------
@@ -105,22 +269,26 @@ def real_if_close(a: Any, tol: float = 100) -> Any:
 
 
 def _like(make: Any) -> Any:
+    @functools.wraps(make)
     def function(
         a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
     ) -> Any:
-        layout = innermost(a)
-        if np.shape(layout) == a.shape:
-            template = np.asarray(layout)
-        else:
-            template = np.broadcast_to(np.zeros((), a.dtype), a.shape)
-        return Buffer(make(template, dtype=dtype, order=order, subok=False, shape=shape, device=device))
+        return _fillable(make(_template(a), dtype=dtype, order=order, subok=False, shape=shape, device=device))
 
-    return function
+    return implements(make)(function)
 
 
-zeros_like = implements(np.zeros_like)(_like(np.zeros_like))
-ones_like = implements(np.ones_like)(_like(np.ones_like))
-empty_like = implements(np.empty_like)(_like(np.empty_like))
+def _template(a: Any) -> Any:
+    """A plain array of the shape, dtype and, where it is known, layout of `a`."""
+    if not isinstance(a, Tracer):
+        return a
+    memory = innermost(a)
+    if np.shape(memory) == a.shape:  # type: ignore[attr-defined]
+        return np.asarray(memory)
+    return np.broadcast_to(np.zeros((), a.dtype), a.shape)  # type: ignore[attr-defined]
+
+
+zeros_like, ones_like, empty_like = _like(np.zeros_like), _like(np.ones_like), _like(np.empty_like)
 
 
 @implements(np.full_like)
@@ -134,12 +302,13 @@ def full_like(
     *,
     device: Any = None,
 ) -> Any:
-    dtype = dtype_of(a) if dtype is None else dtype
-    made = zeros_like(a, dtype, order, subok, shape, device=device) if isinstance(a, Tracer) else None
-    if made is None:
-        made = Buffer(np.zeros_like(a, dtype, order, subok, shape, device=device))
-    made[...] = array_of(fill_value)
-    return made
+    made = np.empty_like(_template(a), dtype, order, False, shape, device=device)
+    if has_traced(fill_value):
+        made = Buffer(made)
+        made[...] = array_of(fill_value)
+        return made
+    np.copyto(made, fill_value, casting="unsafe")
+    return _fillable(made)
 
 
 # -- types and text -----------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from numpy.lib.array_utils import normalize_axis_index
 from chainrule.arrays.arguments import asarray
 from chainrule.arrays.buffers import write_out
 from chainrule.arrays.functions import shapes
-from chainrule.arrays.functions.creation import array_of, astype
+from chainrule.arrays.functions.creation import astype
+from chainrule.arrays.nested import array_of
 from chainrule.arrays.protocols import implements
 from chainrule.errors import UnsupportedError, user_line
 from chainrule.rules import shape

@@ -37,7 +37,9 @@ SVDResult: Any = type(np.linalg.svd(_ONE))
 
 
 def _refuse(name: str, what: str) -> UnsupportedError:
-    return UnsupportedError(f"numpy.linalg.{name} with {what} is not supported for traced values (at {user_line()})")
+    return UnsupportedError(
+        f"numpy.linalg.{name} with {what} is not supported for traced values (at {user_line()})"
+    )
 
 
 def _stack(x: Any) -> Any:
@@ -122,7 +124,9 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
     shape = a.shape[b.ndim :]
     n = math.prod(shape)
     if a.size != n * n:
-        raise LinAlgError("Input arrays must satisfy the requirement prod(a.shape[b.ndim:]) == prod(a.shape[:b.ndim])")
+        raise LinAlgError(
+            "Input arrays must satisfy the requirement prod(a.shape[b.ndim:]) == prod(a.shape[:b.ndim])"
+        )
     return reshape(solve(reshape(a, shape=(n, n)), reshape(b, shape=(b.size,))), shape=shape)
 
 
@@ -191,7 +195,8 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
         a = linalg.read_triangle(a, False)
     if compute_uv and full_matrices and a.shape[-1] != a.shape[-2]:
         raise _refuse(
-            "svd", "full_matrices=True (which is the default) of a matrix that is not square; use full_matrices=False"
+            "svd",
+            "full_matrices=True (which is the default) of a matrix that is not square; use full_matrices=False",
         )
     result = linalg.svd(a)
     return SVDResult(*result) if compute_uv else result[1]

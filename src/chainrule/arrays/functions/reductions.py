@@ -143,7 +143,8 @@ def _extremum(primitive: Any, ufunc: Any, worst: float) -> Callable[..., Any]:
                 f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask "
                 "one has to specify 'initial'"
             )
-        y = primitive(_with(initial, rows(masked(a, where, _fill(a, initial, worst)), axes)), axis=(-1,), keepdims=False)
+        x = _with(initial, rows(masked(a, where, _fill(a, initial, worst)), axes))
+        y = primitive(x, axis=(len(x.shape) - 1,), keepdims=False)
         return _done(restored(y, a, axes, keepdims), out)
 
     return extremum

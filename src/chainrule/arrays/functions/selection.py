@@ -14,8 +14,9 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from chainrule.arrays import buffers
 from chainrule.arrays.arguments import asarray, plain
-from chainrule.arrays.functions.creation import array_of, astype
+from chainrule.arrays.functions.creation import astype
 from chainrule.arrays.functions.shapes import gather
+from chainrule.arrays.nested import array_of
 from chainrule.arrays.protocols import implements
 from chainrule.core.dispatch import Tracer
 from chainrule.errors import UnsupportedError, lost, user_line

@@ -77,11 +77,14 @@ def reordered(a: Any, order: Any) -> Any:
 def ravel(a: Any, order: str = "C") -> Any:
     a = asarray(a)
     if order == "K":
-        if a.ndim > 1:
-            strides = memory(a).strides
-            a = reordered(a, sorted(range(a.ndim), key=lambda k: -abs(strides[k])))
-        order = "C"
-    return reshape_to(a, (-1,), order)
+        strides = memory(a).strides if a.ndim > 1 else (0,) * a.ndim
+        a = reordered(a, sorted(range(a.ndim), key=lambda k: -abs(strides[k])))
+    elif _is_fortran(a, order):
+        a = _reverse(a)
+    flat = rules.reshape(a, shape=(a.size,))
+    if getattr(flat, "owner", None) is None or innermost(a).flags.c_contiguous:
+        return flat
+    return np.copy(flat)  # unlike reshape, ravel copies whatever is not contiguous
 
 
 @implements(np.squeeze)

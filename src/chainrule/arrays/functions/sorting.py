@@ -2,7 +2,7 @@
 
 Sorted values carry derivatives, equal ones sharing theirs. Places, counts and truth values are
 constant almost everywhere and come back as plain integers and booleans. What has as many elements as its
-argument's values decide (``nonzero``) cannot be batched, and raises for the rows of a ``vmap``.
+argument's values decide (``nonzero``), or is one decision (``allclose``), makes a ``vmap`` run row by row.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from chainrule.arrays import arguments
 from chainrule.arrays.arguments import asarray
 from chainrule.arrays.buffers import unwrap, write_out
 from chainrule.arrays.protocols import implements
-from chainrule.core.batch import RowsControlFlowError
+from chainrule.core.batch import Rows, RowsControlFlowError
 from chainrule.core.define import nondifferentiable
-from chainrule.core.dispatch import Tracer
 from chainrule.errors import UnsupportedError, user_line
 from chainrule.rules import order, shape
 
-__all__ = ["decided", "last", "position"]
+__all__ = ["decided", "last"]
 
 _NO = np._NoValue
 
@@ -41,12 +40,10 @@ def last(a: Any, axis: Any) -> tuple[Any, Callable[[Any], Any]]:
     return shape.transpose(a, axes=there), lambda y: np.transpose(y, back)
 
 
-def decided(values: Any, name: str) -> Any:
-    """What all rows must have in common; the rows of a ``vmap`` may differ."""
-    if isinstance(values, Tracer):
-        raise RowsControlFlowError(
-            f"{name}: the answer may differ from row to row of a batch (at {user_line()}); use where or a loop"
-        )
+def decided(values: Any) -> Any:
+    """`values` that must be plain; a `vmap` whose rows differ in them runs row by row."""
+    if isinstance(values, Rows):
+        raise RowsControlFlowError(values.batch)
     return values
 
 
@@ -137,31 +134,31 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
 @implements(np.digitize)
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     bins = asarray(unwrap(bins))
-    if decided(np.all(bins[1:] >= bins[:-1]), "numpy.digitize"):
+    if decided(np.all(bins[1:] >= bins[:-1])):
         return searchsorted(bins, x, "left" if right else "right")
-    if decided(np.all(bins[1:] <= bins[:-1]), "numpy.digitize"):
-        return bins.shape[0] - searchsorted(bins[::-1], x, "right" if right else "left")
+    if decided(np.all(bins[1:] <= bins[:-1])):
+        return bins.shape[0] - searchsorted(bins[::-1], x, "left" if right else "right")
     raise ValueError("bins must be monotonically increasing or decreasing")
 
 
-def _truth(a: Any, name: str) -> Any:
+def _truth(a: Any) -> Any:
     """Plain truth values of the elements."""
-    return decided(asarray(unwrap(a)) != 0, name)
+    return decided(asarray(unwrap(a)) != 0)
 
 
 @implements(np.nonzero)
 def nonzero(a: Any) -> Any:
-    return np.nonzero(_truth(a, "numpy.nonzero"))
+    return np.nonzero(_truth(a))
 
 
 @implements(np.flatnonzero)
 def flatnonzero(a: Any) -> Any:
-    return np.flatnonzero(_truth(a, "numpy.flatnonzero"))
+    return np.flatnonzero(_truth(a))
 
 
 @implements(np.argwhere)
 def argwhere(a: Any) -> Any:
-    return np.argwhere(_truth(a, "numpy.argwhere"))
+    return np.argwhere(_truth(a))
 
 
 # -- comparisons --------------------------------------------------------------------------------------
@@ -183,7 +180,7 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
 
 @implements(np.allclose)
 def allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> bool:
-    return bool(np.all(decided(isclose(a, b, rtol, atol, equal_nan), "numpy.allclose")))
+    return bool(np.all(decided(isclose(a, b, rtol, atol, equal_nan))))
 
 
 @implements(np.array_equal)
@@ -194,7 +191,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> bool:
     equal = a == b
     if equal_nan:
         equal = equal | ((a != a) & (b != b))
-    return bool(np.all(decided(equal, "numpy.array_equal")))
+    return bool(np.all(decided(equal)))
 
 
 @implements(np.array_equiv)
@@ -204,4 +201,4 @@ def array_equiv(a1: Any, a2: Any) -> bool:
         np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
         return False
-    return bool(np.all(decided(a == b, "numpy.array_equiv")))
+    return bool(np.all(decided(a == b)))

@@ -133,7 +133,7 @@ for _ufunc, _method in _REDUCTIONS.items():
 def _running_extremum(largest: bool) -> Callable[..., Any]:
     def primitive(a: Any, *, axis: int) -> Any:
         last = np.moveaxis(a, axis, -1)
-        return np.moveaxis(reduce.running(last, largest=largest), -1, axis)
+        return np.moveaxis(reduce.running(last, largest), -1, axis)
 
     return reductions.cumulative(primitive)
 
