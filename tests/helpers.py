@@ -43,7 +43,12 @@ def _inner(us: Any, vs: Any) -> float:
 
 
 def check(
-    f: Function, *args: Any, order: int = 2, tolerance: float = 1e-6, jacobians: bool = True, exact: bool = True
+    f: Function,
+    *args: Any,
+    order: int = 2,
+    tolerance: float = 1e-6,
+    jacobians: bool = True,
+    exact: bool = True,
 ) -> None:
     """Check value, jvp, vjp, Jacobians and second derivatives of `f` at float or complex `args`.
 

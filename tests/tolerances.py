@@ -11,7 +11,7 @@ ROUNDING = {2: 2e-2, 4: 2e-4, 8: 1e-9, 16: 1e-9}
 # Differences: a derivative against central differences of the fourth order, taken in double precision.
 DIFFERENCE = 1e-7
 SECOND_DIFFERENCE = 1e-6
-STEP = 1e-3
+STEP = 1e-4
 
 
 def width(dtype: Any) -> int:

@@ -171,6 +171,8 @@ def value_and_grad(
             trace = gradient_of_plain(f, args, plain, kwargs)
             if trace.__class__ is tuple:
                 value, ct = trace
+                if ct.__class__ is np.ndarray and ct.base is None:
+                    return value, ct
                 return value, Leaf(args[plain], str, True).restore(ct)
         call = Call(f, argnums, args, kwargs)
         aux: list[Any] = []

@@ -97,8 +97,8 @@ def _whole(value: Any, index: Any, view: Any) -> Any:
         return value
     now = bind(getitem, view.owner, index=index)
     if parts[0] is ew.real_part:
-        return value + 1j * np.imag(now)
-    return np.real(now) + 1j * value
+        return shape.join_parts(value, np.imag(now))
+    return shape.join_parts(np.real(now), value)
 
 
 # -- which places -------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def _whole(value: Any, index: Any, view: Any) -> Any:
 def _places(view: Any, index: Any) -> Any:
     """The places in the root that ``view[index]`` sees, as an index of the root."""
     root = view.owner
-    if len(view.made) == 1 and view.made[0][0] is getitem and (index is ... or index == slice(None)):
+    if len(view.made) == 1 and view.made[0][0] is getitem and _is_all(index):
         return view.made[0][2]["index"]
     steps = tuple(step for step in view.made if step[0] not in _PARTS)
     memory = innermost(root)
@@ -122,6 +122,10 @@ def _places(view: Any, index: Any) -> Any:
         seen = seen[parts if any(p is ... for p in parts) else (*parts, ...)]
         return _decode(_offsets(seen, memory), memory)
     return _decode(_offsets(seen, memory)[index], memory)
+
+
+def _is_all(index: Any) -> bool:
+    return index is ... or (isinstance(index, slice) and index == slice(None))
 
 
 def _is_injective(array: Any) -> bool:

@@ -6,6 +6,7 @@ is read as a number, use as an index or as a dictionary key.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -61,7 +62,7 @@ _OPERATORS = {
     "sub": ew.subtract,
     "mul": ew.multiply,
     "truediv": ew.divide,
-    "pow": ew.power,
+    "pow": ew.pow_,
     "mod": ew.remainder,
     "floordiv": ew.floor_divide,
 }
@@ -72,13 +73,20 @@ for _name, _primitive in _OPERATORS.items():
     setattr(Tracer, f"__i{_name}__", _inplace(_primitive))
 
 
-def _comparison(ufunc: Any) -> Callable[..., Any]:
+def _comparison(name: str, ufunc: Any) -> Callable[..., Any]:
     primitive = protocols.by_function[ufunc]
+    plain = getattr(operator, name, None)
 
     def method(self: Any, other: Any) -> Any:
+        a, b = innermost(self), innermost(other)
+        if a.__class__ is float and b.__class__ in _PYTHON_NUMBERS and plain is not None:
+            return plain(a, b)  # Python's True, which `is True` and `case True` look for
         return bind(primitive, self, _operand(other))
 
     return method
+
+
+_PYTHON_NUMBERS = frozenset({float, int, bool})
 
 
 for _name in ("eq", "ne", "lt", "le", "gt", "ge", "and", "or", "xor", "lshift", "rshift"):
@@ -95,9 +103,9 @@ for _name in ("eq", "ne", "lt", "le", "gt", "ge", "and", "or", "xor", "lshift", 
         "lshift": np.left_shift,
         "rshift": np.right_shift,
     }
-    setattr(Tracer, f"__{_name}__", _comparison(_ufuncs[_name]))
+    setattr(Tracer, f"__{_name}__", _comparison(_name, _ufuncs[_name]))
     if _name in ("and", "or", "xor"):
-        setattr(Tracer, f"__r{_name}__", _comparison(_ufuncs[_name]))
+        setattr(Tracer, f"__r{_name}__", _comparison(_name, _ufuncs[_name]))
 
 
 def _matmul(self: Any, other: Any) -> Any:

@@ -76,8 +76,10 @@ class Rows(Tracer):
         y = _evaluate(primitive, values, batched, batch.size, params)
         if primitive.outputs > 1 or y.__class__ is tuple:
             return tuple(Rows(v, batch) for v in y)
+        if primitive.views and len(shape_of(y)) == 1:
+            y = np.copy(y)  # the rows are numbers, which a later write to the array does not reach
         rows = Rows(y, batch)
-        if primitive.views and batched[0]:
+        if primitive.views and batched[0] and rows.shape:
             link(rows, args[0], primitive, args, params)
         return rows
 

@@ -17,12 +17,13 @@ from __future__ import annotations
 import dis
 import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from chainrule.core.linear import ElementwiseSlot, GeneralSlot, LinearSlot, Selection, Slot, Wirtinger
 from chainrule.core.primitive import Primitive, register
 
-__all__ = ["elementwise", "general", "linear", "multilinear", "nondifferentiable", "primitive"]
+__all__ = ["elementwise", "general", "linear", "multilinear", "nondifferentiable", "primitive", "shorten"]
 
 _ZERO = Slot(None, active=False)
 
@@ -69,6 +70,43 @@ def elementwise(
     slots = tuple(_elementwise_slot(p) for p in partials)
     made = Primitive(name, impl, slots, kind="elementwise", samples=samples, tie=tie)
     return register(made, (impl, *functions))
+
+
+def shorten(primitive: Primitive) -> tuple[Any, ...]:
+    """The rule of an elementwise operation for plain arrays of one shape, empty if it is not that simple.
+
+    One operand: ``(partial, reads_y, reads_x)``. Two: both partials, what each reads, what either reads.
+    The partials are plain functions or ±1; the primitives they mention are replaced by what evaluates them.
+    """
+    rules = []
+    slots = primitive.slots if primitive.kind == "elementwise" else None
+    for slot in slots or ():
+        partial, reads = slot.statement, slot.reads
+        if partial.__class__ is int and partial in (1, -1):
+            reads = (False,) * (len(slots or ()) + 1)
+        elif inspect.isfunction(partial) and reads is not None:
+            partial = _on_plain_values(partial)
+        else:
+            rules = []
+            break
+        rules.append((partial, reads))
+    primitive.short = ()
+    if len(rules) == 1:
+        primitive.short = (rules[0][0], *rules[0][1])
+    elif len(rules) == 2:
+        (first, a), (second, b) = rules
+        primitive.short = (first, second, a, b, tuple(x or y for x, y in zip(a, b, strict=True)))
+    return primitive.short
+
+
+def _on_plain_values(partial: FunctionType) -> FunctionType:
+    """`partial` with the primitives among its globals replaced by the functions that evaluate them."""
+    names = {name: partial.__globals__[name] for name in partial.__code__.co_names if name in partial.__globals__}
+    if not any(isinstance(value, Primitive) for value in names.values()):
+        return partial
+    evaluated = {name: value.impl if isinstance(value, Primitive) else value for name, value in names.items()}
+    space = {**partial.__globals__, **evaluated}
+    return FunctionType(partial.__code__, space, partial.__name__, partial.__defaults__, partial.__closure__)
 
 
 def _elementwise_slot(partial: Any) -> Slot:

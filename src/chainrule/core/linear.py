@@ -304,12 +304,13 @@ class Select(Scale):
 
     def _select(self, value: Any) -> Any:
         share = self.factor()
-        live = share != 0
+        whole = dtype_of(share).kind == "b"  # nothing is shared
+        live = share if whole else share != 0
         if value.__class__ is Masked:
             live = live & value.live()
             value = value.value
-        share = cast(share, dtype_of(value))
-        return Masked(np.where(live, share * value, np.zeros((), dtype_of(value))), lambda: live)
+        chosen = value if whole else cast(share, dtype_of(value)) * value
+        return Masked(np.where(live, chosen, np.zeros((), dtype_of(value))), lambda: live)
 
     def apply(self, tangent: Any) -> Any:
         return expand(self._select(tangent), self.like_y)
@@ -437,8 +438,12 @@ class Linear(LinearMap):
         return cast_masked(self._run(self._forward, tangent, "apply", self.x), self.y.dtype)
 
     def transpose(self, ct: Any, own: bool = False) -> Any:
-        if ct.__class__ is not Masked and self.slot.zeros is None:
-            return cast(self._backward(ct), self.x.dtype)
+        slot = self.slot
+        if ct.__class__ is not Masked and slot.zeros is None and not slot.variadic:
+            pulled = slot.statement(ct, *self.args, **self.params)
+            if pulled.__class__ is np.ndarray and pulled.dtype is self.x.dtype:
+                return pulled
+            return cast(pulled, self.x.dtype)
         return cast_masked(self._run(self._backward, ct, "transpose", self.y), self.x.dtype)
 
     def _run(self, function: Callable[[Any], Any], value: Any, direction: str, domain: Meta) -> Any:

@@ -42,9 +42,11 @@ class Primitive:
         ``samples(rng)`` yields ``(args, params)`` to test the rule at.
     tie : str or None
         What the rule answers where the function has a kink.
+    short : tuple or None
+        The partials of an elementwise operation and what they read, for the engines' short roads.
     """
 
-    __slots__ = ("batch", "impl", "joint", "kind", "name", "outputs", "samples", "slots", "tie", "views")
+    __slots__ = ("batch", "impl", "joint", "kind", "name", "outputs", "samples", "short", "slots", "tie", "views")
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Primitive:
         self.batch: Callable[..., Any] | None = None
         self.samples = samples
         self.tie = tie
+        self.short: tuple[Any, ...] | None = None  # see `core.define.shorten`
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         for arg in args:

@@ -67,7 +67,9 @@ def freeze(value: Tracer) -> Any:
 def private(array: Any) -> Any:
     """A copy whose layout is that of `array`: what is a view of the one is a view of the other."""
     flags = array.flags
-    if flags.c_contiguous or flags.f_contiguous or not array.size or 0 in array.strides:
+    if flags.c_contiguous:
+        return array.copy()
+    if flags.f_contiguous or not array.size or 0 in array.strides:
         return array.copy("K")
     order = sorted(range(array.ndim), key=lambda k: (array.shape[k] > 1, -abs(array.strides[k])))
     # A margin along an axis keeps it from being merged with the next outer one.

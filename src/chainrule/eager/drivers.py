@@ -16,7 +16,7 @@ from chainrule.core.linear import cast
 from chainrule.core.live import add, dense
 from chainrule.eager import forward, reverse
 from chainrule.eager.forward import Dual, Pass
-from chainrule.eager.reverse import Reverse, Tape, collected, consume, keep, sweep
+from chainrule.eager.reverse import Reverse, Tape, collected, consume, keep, maps_of, sweep
 from chainrule.leaves import build, result_leaves
 
 __all__ = ["Trace", "filled", "gradient_of_plain", "lower", "run_forward", "trace_reverse"]
@@ -71,6 +71,8 @@ class Trace:
             table[slot] = tangent
         with np.errstate(all="ignore"):
             for entry in self.tape.entries[1:]:
+                if entry.__class__ is tuple and len(entry) > 5:
+                    entry = maps_of(entry)
                 if entry.__class__ is tuple:
                     _push_numbers(entry, table)
                 elif entry.__class__ is list:

@@ -2,8 +2,8 @@
 
 `Reverse` values append one entry per operation to the tape of their transformation. An operation on
 numbers is a tuple ``(out, operand, partial, …)`` with the values of its partials, as in the textbook's
-graph; an operation on arrays a list ``[out, operand, map, …]`` of linear maps; what has several outputs or
-rules of its own is an object with ``pull``, ``push`` and the ``slots`` it uses. Entries name values by slot numbers and never refer to traced values, so that there are no reference
+graph; an operation on arrays a list ``[out, operand, map, …]`` of linear maps, or where shapes agree a longer
+tuple of which `maps_of` makes one; what has several outputs or rules of its own is an object with ``pull``, ``push`` and the ``slots`` it uses. Entries name values by slot numbers and never refer to traced values, so that there are no reference
 cycles and what no partial reads is freed at once. The sweep is a loop, never a recursion.
 
 Cotangents are accumulated in place where the engine owns the buffer. Residuals that are the caller's
@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-import chainrule.arrays.methods  # noqa: F401  (gives Tracer its operators)
+import chainrule.arrays  # noqa: F401  (gives Tracer its operators and functions)
 from chainrule.arrays.buffers import replace_traced, set_traced
-from chainrule.arrays.protocols import array_ufunc
+from chainrule.arrays.protocols import FUNCTIONS, array_function, array_ufunc
+from chainrule.core.define import shorten
 from chainrule.core.dispatch import Meta, Tracer, bind, fresh_level, meta_of
 from chainrule.core.linear import Constant, Factor, Linear, LinearMap, derive
 from chainrule.core.live import Masked, add, dense
@@ -30,6 +31,7 @@ from chainrule.core.primitive import Primitive, by_function
 from chainrule.core.views import freeze, link, private
 from chainrule.errors import LeakedTracerError, UnsupportedError, name_of, user_line
 from chainrule.rules import elementwise as ew
+from chainrule.rules import reduce
 from chainrule.rules.indexing import GetItem, Marks, scatter
 
 __all__ = ["SCALARS", "Reverse", "ReverseArray", "Tape", "lift", "record", "sweep", "transpose_function"]
@@ -92,6 +94,11 @@ class Tape:
         return copy
 
 
+_total = FUNCTIONS[np.sum]
+_SUM_SLOT: Any = reduce.sum_.slot(0)
+_EVERYTHING = {"axis": None, "keepdims": False}
+
+
 class Reverse(Tracer):
     """A traced number of reverse mode."""
 
@@ -114,9 +121,13 @@ class Reverse(Tracer):
             values = [self.value]
             y = primitive.impl(self.value, **params)
             if primitive.kind == "linear" and y.dtype is _FLOAT64 and primitive.slots:
-                x, out = _meta(self.value), _meta(y)
-                linear = Linear(primitive.slots[0], primitive, 0, (x,), params, x, out)  # type: ignore[arg-type]
-                traced = _traced(y, tape, ((self.slot, linear),), False)
+                x = _meta(self.value)
+                linear = Linear(primitive.slots[0], primitive, 0, (x,), params, x, _meta(y))  # type: ignore[arg-type]
+                slot = next(tape.slots)
+                tape.append([slot, self.slot, linear])
+                if y.__class__ is np.float64:
+                    return Reverse(y, tape, slot)
+                traced = lift(y, tape, slot)
                 if primitive.views:
                     link(traced, self, primitive, args, params)
                 return traced
@@ -169,6 +180,23 @@ class ReverseArray(Reverse):
                     return traced
         return array_ufunc(self, ufunc, method, *inputs, **options)
 
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if function is np.sum and not kwargs and len(args) == 1:
+            return self.sum()
+        return array_function(self, function, types, args, kwargs)
+
+    def sum(self, *args: Any, **options: Any) -> Any:
+        """As ``ndarray.sum``; the sum of all elements takes the short road."""
+        value = self.value
+        if args or options or value.__class__ is not np.ndarray or value.dtype is not _FLOAT64:
+            return _total(self, *args, **options)
+        x = Meta(value.shape, _FLOAT64)
+        linear = Linear(_SUM_SLOT, reduce.sum_, 0, (x,), _EVERYTHING, x, _SCALAR)
+        tape = self.tape
+        out = next(tape.slots)
+        tape.append([out, self.slot, linear])
+        return Reverse(np.add.reduce(value, axis=None), tape, out)
+
     def adopt(self, other: ReverseArray) -> None:
         """Take over the state that a write has computed."""
         self.value = other.value
@@ -191,7 +219,7 @@ def pull(entry: list[Any], ct: Any, cts: list[Any], owned: bytearray) -> None:
     for k in range(1, len(entry), 2):
         slot, linear = entry[k], entry[k + 1]
         if linear.__class__ is GetItem:
-            cts[slot] = have = _gatherable(cts[slot], linear.x)
+            cts[slot] = have = _gatherable(cts[slot], linear.x, bool(owned[slot]))
             have.add_at(linear.index, ct, linear.unique)
             own = False
             continue
@@ -202,7 +230,7 @@ def pull(entry: list[Any], ct: Any, cts: list[Any], owned: bytearray) -> None:
             fresh = may
         else:
             fresh = linear.fresh and plain.__class__ is np.ndarray and plain.base is None
-        own = own and fresh
+        own = own and (fresh or not isinstance(plain, (np.ndarray, Tracer)))
         accumulate(cts, owned, slot, c, fresh)
 
 
@@ -311,6 +339,11 @@ class Scattered:
         if ct.__class__ is not Masked:
             self._marks = None
 
+    def adopt(self, ct: Any) -> None:
+        """Start from `ct`, whose memory nobody else holds."""
+        self._buffer = dense(ct)
+        self._marks = Marks.of(ct, self.meta.shape) if ct.__class__ is Masked else None
+
     def _owned_buffer(self) -> Any:
         if self._buffer is None:
             self._buffer = np.zeros(self.meta.shape, self.meta.dtype)
@@ -331,13 +364,16 @@ def collected(ct: Any) -> Any:
     return ct.collect() if ct.__class__ is Scattered else ct
 
 
-def _gatherable(have: Any, meta: Meta) -> Scattered:
-    """The `Scattered` sum of a slot, made from what is there."""
+def _gatherable(have: Any, meta: Meta, own: bool = False) -> Scattered:
+    """The `Scattered` sum of a slot, made from what is there, in its memory if that is owned."""
     if have.__class__ is Scattered:
         return have  # type: ignore[no-any-return]
     gathered = Scattered(meta)
     if have is not None:
-        gathered.add_all(have)
+        if own and dense(have).__class__ is np.ndarray and dense(have).dtype == meta.dtype:
+            gathered.adopt(have)
+        else:
+            gathered.add_all(have)
     return gathered
 
 
@@ -394,91 +430,89 @@ def _kept(
     return tuple(kept)
 
 
-_UNITS = {factor: Constant(factor, None, None) for factor in (1, -1)}
-
-
 def _unary(primitive: Primitive, arg: ReverseArray) -> Any:
     """The short road of `record` for a float64 array; None where it does not lead."""
-    value = arg.value
-    if value.__class__ is not np.ndarray or value.dtype is not _FLOAT64 or not primitive.slots:
+    rule = primitive.short
+    if rule is None:
+        rule = shorten(primitive)
+    x = arg.value
+    if not rule or x.__class__ is not np.ndarray or x.dtype is not _FLOAT64:
         return None
-    slot = primitive.slots[0]
-    partial = slot.statement
-    linear: LinearMap | None
-    if partial.__class__ is _FUNCTION:
-        y = primitive.impl(value)
-        reads_y, reads_x = slot.reads  # type: ignore[misc]
-        kept = _keep(value, arg, arg.tape) if reads_x else None
-        linear = Factor(partial, y if reads_y else None, (kept,))
-    elif partial.__class__ is int:
-        y, reads_y = primitive.impl(value), False
-        linear = _UNITS[partial]
-    else:
-        return None
+    y = primitive.impl(x)
     if y.__class__ is not np.ndarray or y.dtype is not _FLOAT64:
         return None
+    partial, reads_y, reads_x = rule
     tape = arg.tape
+    if not reads_x:
+        x = None
+    elif arg.captured is not True:
+        x = _keep(x, arg, tape)
     out = next(tape.slots)
-    tape.append([out, arg.slot, linear])
+    tape.append((out, arg.slot, partial, y if reads_y else None, x, None))
     return ReverseArray(y, tape, out, reads_y)
 
 
 def _pair(primitive: Primitive, a: Any, b: Any) -> Any:
     """The short road for two operands, traced arrays of one shape or numbers that carry no derivative."""
+    rule = primitive.short
+    if rule is None:
+        rule = shorten(primitive)
+    if not rule:
+        return None
+    i = j = -1
     x, y = a, b
-    tape = None
     if a.__class__ is ReverseArray:
-        x, tape = a.value, a.tape
+        x, tape, i = a.value, a.tape, a.slot
         if x.__class__ is not np.ndarray or x.dtype is not _FLOAT64:
             return None
-    elif a.__class__ not in _CONSTANTS:
-        return None
-    if b.__class__ is ReverseArray:
-        y = b.value
+        if b.__class__ is ReverseArray:
+            y, j = b.value, b.slot
+            if tape is not b.tape or y.__class__ is not np.ndarray or y.dtype is not _FLOAT64 or x.shape != y.shape:
+                return None
+            reads = rule[4]
+        elif b.__class__ in _CONSTANTS:
+            reads = rule[2]
+        else:
+            return None
+    elif b.__class__ is ReverseArray and a.__class__ in _CONSTANTS:
+        y, tape, j, reads = b.value, b.tape, b.slot, rule[3]
         if y.__class__ is not np.ndarray or y.dtype is not _FLOAT64:
             return None
-        if tape is None:
-            tape = b.tape
-        elif tape is not b.tape or x.shape != y.shape:
-            return None
-    elif b.__class__ not in _CONSTANTS:
-        return None
-    slots = primitive.slots
-    if not slots:
+    else:
         return None
     z = primitive.impl(x, y)
     if z.__class__ is not np.ndarray or z.dtype is not _FLOAT64:
         return None
-    edges: list[Any] = []
-    captured = False
-    for arg, slot in ((a, slots[0]), (b, slots[1])):
-        if arg.__class__ is not ReverseArray:
-            continue
-        partial = slot.statement
-        if partial.__class__ is _FUNCTION:
-            reads_z, reads_x, reads_y = slot.reads  # type: ignore[misc]
-            kept = (
-                (_keep(x, a, tape) if x is not a else lift_number(x)) if reads_x else None,
-                (_keep(y, b, tape) if y is not b else lift_number(y)) if reads_y else None,
-            )
-            captured = captured or reads_z
-            edges += (arg.slot, Factor(partial, z if reads_z else None, kept))
-        elif partial.__class__ is int:
-            edges += (arg.slot, _UNITS[partial])
-        elif partial is not None:
-            linear = slot.map(primitive, 0 if arg is a else 1, z, (x, y), {}, _SCALAR, _SCALAR)
-            if linear is not None:
-                edges += (arg.slot, linear)
-    if not edges:
-        return z
+    reads_z, reads_x, reads_y = reads
+    if reads_x:
+        x = np.float64(x) if i < 0 else x if a.captured is True else _keep(x, a, tape)
+    else:
+        x = None
+    if reads_y:
+        y = np.float64(y) if j < 0 else y if b.captured is True else _keep(y, b, tape)
+    else:
+        y = None
     out = next(tape.slots)
-    tape.append([out, *edges])
-    return ReverseArray(z, tape, out, captured)
+    tape.append((out, i, rule[0], j, rule[1], z if reads_z else None, x, y))
+    return ReverseArray(z, tape, out, reads_z)
 
 
-def lift_number(value: Any) -> Any:
-    """A Python number as NumPy's."""
-    return value if value.__class__ is np.float64 else np.float64(value)
+def maps_of(entry: tuple[Any, ...]) -> list[Any]:
+    """The general form ``[out, operand, map, …]`` of what the short roads recorded."""
+    out, i, first = entry[:3]
+    if len(entry) == 6:
+        return [out, i, _map_of(first, entry[3], (entry[4],))]
+    j, second, z, x, y = entry[3:]
+    maps: list[Any] = [out]
+    if i >= 0:
+        maps += (i, _map_of(first, z, (x, y)))
+    if j >= 0:
+        maps += (j, _map_of(second, z, (x, y)))
+    return maps
+
+
+def _map_of(partial: Any, y: Any, args: tuple[Any, ...]) -> LinearMap:
+    return Constant(partial, None, None) if partial.__class__ is int else Factor(partial, y, args)
 
 
 def _meta(value: Any) -> Meta:
@@ -559,7 +593,56 @@ def sweep_into(
     for slot, seed in seeds:
         cts[slot] = seed if cts[slot] is None else add(cts[slot], seed)
     for entry in entries:
-        if entry.__class__ is list:
+        if entry.__class__ is tuple:
+            ct = cts[entry[0]]
+            if ct is None:
+                continue
+            length = len(entry)
+            if length == 5:
+                _, i, p, j, q = entry
+                have = cts[i]
+                cts[i] = ct * p if have is None else have + ct * p
+                have = cts[j]
+                cts[j] = ct * q if have is None else have + ct * q
+            elif length == 3:
+                _, i, p = entry
+                have = cts[i]
+                cts[i] = ct * p if have is None else have + ct * p
+            else:
+                cts[entry[0]] = None
+                if ct.__class__ is not np.ndarray or ct.size > _SMALL:
+                    pull(maps_of(entry), ct, cts, owned)
+                elif length == 6:
+                    _, i, p, y, x, _ = entry
+                    c = p(y, x) * ct if p.__class__ is _FUNCTION else ct if p == 1 else -ct
+                    have = cts[i]
+                    if have is None:
+                        cts[i] = c
+                    elif have.__class__ is np.ndarray:
+                        cts[i] = have + c
+                    else:
+                        accumulate(cts, owned, i, c, False)
+                else:
+                    _, i, p, j, q, z, x, y = entry
+                    if i >= 0:
+                        c = p(z, x, y) * ct if p.__class__ is _FUNCTION else ct if p == 1 else -ct
+                        have = cts[i]
+                        if have is None:
+                            cts[i] = c
+                        elif have.__class__ is np.ndarray:
+                            cts[i] = have + c
+                        else:
+                            accumulate(cts, owned, i, c, False)
+                    if j >= 0:
+                        c = q(z, x, y) * ct if q.__class__ is _FUNCTION else ct if q == 1 else -ct
+                        have = cts[j]
+                        if have is None:
+                            cts[j] = c
+                        elif have.__class__ is np.ndarray:
+                            cts[j] = have + c
+                        else:
+                            accumulate(cts, owned, j, c, False)
+        elif entry.__class__ is list:
             out = entry[0]
             ct = cts[out]
             if ct is None:
@@ -569,20 +652,6 @@ def sweep_into(
                 pull(entry, ct, cts, owned)
             else:
                 pull_small(entry, ct, cts, owned)
-        elif entry.__class__ is tuple:
-            ct = cts[entry[0]]
-            if ct is None:
-                continue
-            if len(entry) == 3:
-                _, i, p = entry
-                have = cts[i]
-                cts[i] = ct * p if have is None else have + ct * p
-            else:
-                _, i, p, j, q = entry
-                have = cts[i]
-                cts[i] = ct * p if have is None else have + ct * p
-                have = cts[j]
-                cts[j] = ct * q if have is None else have + ct * q
         else:
             entry.pull(cts, owned)
 
@@ -595,7 +664,9 @@ _BULKY = frozenset({Scattered, Masked})
 def operands(entries: list[Any]) -> Iterator[int]:
     """The slots that recorded operations use."""
     for entry in entries[1:]:
-        if entry.__class__ is tuple or entry.__class__ is list:
+        if entry.__class__ is tuple and len(entry) > 5:
+            yield from maps_of(entry)[1::2]
+        elif entry.__class__ is tuple or entry.__class__ is list:
             yield from entry[1::2]
         elif entry.__class__ is MultiRecord:
             yield from (slot for slot, _ in entry.edges)
@@ -760,7 +831,7 @@ for _name, _primitive in (
     ("sub", ew.subtract),
     ("mul", ew.multiply),
     ("truediv", ew.divide),
-    ("pow", ew.power),
+    ("pow", ew.pow_),
 ):
     for _method in (f"__{_name}__", f"__r{_name}__"):
         setattr(ReverseArray, _method, _array_operator(_method, _primitive))

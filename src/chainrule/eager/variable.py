@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import chainrule.eager.reverse as reverse
-from chainrule.arrays.protocols import array_ufunc
+from chainrule.arrays.protocols import array_function, array_ufunc
 from chainrule.core.dispatch import Tracer, bind, dtype_of, shape_of
 from chainrule.core.linear import LinearMap
 from chainrule.core.primitive import Primitive
@@ -164,6 +164,8 @@ for _name in ("add", "sub", "mul", "truediv", "pow"):
     for _method in (f"__{_name}__", f"__r{_name}__"):
         setattr(Variable, _method, getattr(Tracer, _method))
 Variable.__neg__ = Tracer.__neg__  # type: ignore[method-assign, attr-defined]
+Variable.sum = Tracer.sum  # type: ignore[method-assign, attr-defined]
+Variable.__array_function__ = array_function  # type: ignore[method-assign]
 Variable.__array_ufunc__ = array_ufunc  # type: ignore[method-assign]
 
 

@@ -1,7 +1,10 @@
 """Derivative rules of elementwise operations: NumPy's ufuncs and `where`.
 
 Each line names the operation, what evaluates it, and its partial derivatives as functions of the output
-and the inputs. References: Abramowitz and Stegun, Handbook of Mathematical Functions, chapter 4;
+and the inputs. A partial must be right itself when it is differentiated: no limit is filled in as a constant
+where the function around it varies, and quotients are taken so that neither they nor their transposes meet
+0 * inf (a difference of squares is a primitive, not a product). Arithmetic with Python's numbers only, so that
+every precision is kept. References: Abramowitz and Stegun, Handbook of Mathematical Functions, chapter 4;
 Griewank and Walther, Evaluating Derivatives (2008), section 2.1.
 """
 
@@ -14,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.core.define import elementwise, linear, nondifferentiable
-from chainrule.core.dispatch import Tracer
+from chainrule.core.dispatch import Tracer, dtype_of
 from chainrule.core.linear import Selection, Wirtinger, fit
+from chainrule.errors import UnsupportedError, user_line
 
 Samples = Iterator[tuple[tuple[Any, ...], dict[str, Any]]]
 
@@ -27,7 +31,9 @@ def interval(low: float, high: float, count: int = 1) -> Any:
     """Points in an open interval: a number, a vector, and for two arguments broadcasting pairs."""
 
     def samples(rng: np.random.Generator) -> Samples:
-        shapes = [((),), ((3,),), ((0,),)] if count == 1 else [((), ()), ((3,), (3,)), ((2, 1), (3,)), ((), (3,))]
+        shapes = (
+            [((),), ((3,),), ((0,),)] if count == 1 else [((), ()), ((3,), (3,)), ((2, 1), (3,)), ((), (3,))]
+        )
         for shape in shapes:
             yield tuple(rng.uniform(low, high, s) for s in shape), {}
 
@@ -44,50 +50,116 @@ add = elementwise("add", np.add, 1, 1, samples=pairs)
 subtract = elementwise("subtract", np.subtract, 1, -1, samples=pairs)
 multiply = elementwise("multiply", np.multiply, lambda z, x, y: y, lambda z, x, y: x, samples=pairs)
 divide = elementwise(
-    "divide", np.divide, lambda z, x, y: 1 / y, lambda z, x, y: -z / y, samples=positive_pairs
+    "divide",
+    np.divide,
+    # A traced zero of Python's would raise in an operator.
+    lambda z, x, y: divide(1, y) if isinstance(y, Tracer) else 1 / y,
+    lambda z, x, y: divide(-z, y) if isinstance(y, Tracer) else -z / y,
+    samples=positive_pairs,
 )
 negative = elementwise("negative", np.negative, -1, samples=real)
 positive_ = elementwise("positive", np.positive, 1, samples=real)
 reciprocal = elementwise("reciprocal", np.reciprocal, lambda y, x: -y * y, samples=positive)
 square = elementwise("square", np.square, lambda y, x: 2 * x, samples=real)
-sqrt = elementwise("sqrt", np.sqrt, lambda y, x: 0.5 / y, samples=positive, tie="inf at 0")
-cbrt = elementwise("cbrt", np.cbrt, lambda y, x: 1 / (3 * y * y), samples=positive, tie="inf at 0")
+# Adding 0.0 makes the pole at -0.0 that of 0.0.
+sqrt = elementwise("sqrt", np.sqrt, lambda y, x: divide(0.5, y + 0.0), samples=positive, tie="inf at 0")
+cbrt = elementwise("cbrt", np.cbrt, lambda y, x: divide(1, 3 * y * y), samples=positive, tie="inf at 0")
 
 
-def _power(x: Any, n: Any) -> Any:
-    # Python's own power of two Python numbers may be complex, or raise.
-    return x**n if x.__class__ is float and n.__class__ in (float, int) else np.power(x, n)
+# -- powers -------------------------------------------------------------------------------------------
 
 
-def _power_base(z: Any, x: Any, n: Any) -> Any:
+def _is_number(n: Any) -> bool:
+    return not isinstance(n, Tracer) and np.ndim(n) == 0
+
+
+def _base_slope(x: Any, n: Any, raised: Any) -> Any:
     """n x^(n-1), which is 0 for n = 0 even where x^(-1) is not finite."""
-    if isinstance(n, Tracer) or np.ndim(n):
-        zero = n == 0
-        return where(zero, 0.0, n * power(x, where(zero, 1.0, n - 1)))
-    if n == 2:
-        return 2 * x
-    return n * power(x, n - 1) if n != 0 else n
+    if _is_number(n):
+        if n == 2:
+            return 2 * x
+        if n in (0, 1):
+            return n
+        return n * (square(x) if n == 3 else raised(x, n - 1))
+    if dtype_of(n).kind in "iu":  # n - 1 may wrap around
+        n = n.astype(np.finfo(dtype_of(x)).dtype)
+    nothing = (n == 0) & (x == 0)
+    return n * raised(x, where(nothing, 1.0, n - 1))
 
 
-def _power_exponent(z: Any, x: Any, n: Any) -> Any:
-    """z log x, whose limit at x = 0 is 0 for n > 0 and -inf for n <= 0."""
-    zero = x == 0
-    return where(zero, where(n > 0, 0.0, -np.inf), z * log(where(zero, 1.0, x)))
+def _exponent_slope(z: Any, x: Any, n: Any) -> Any:
+    """z log x, and at x = 0 its limit."""
+    if isinstance(x, Tracer) or isinstance(n, Tracer) or not np.all(x):
+        return power_log(x, n, 1)
+    return z * log(x)
 
 
+def _power_log(x: Any, n: Any, k: Any) -> Any:
+    with np.errstate(all="ignore"):
+        zero = np.equal(x, 0)
+        limit = np.where(np.greater(n, 0), 0.0, -np.inf if k % 2 else np.inf)
+        result = np.power(x, n) * np.log(np.where(zero, 1.0, x)) ** int(k)
+        return np.where(zero, limit.astype(result.dtype), result)[()]
+
+
+def _power_log_slope(z: Any, x: Any, n: Any, k: Any) -> Any:
+    """x^(n-1) log(x)^(k-1) (n log x + k); at x = 0 the logarithm decides."""
+    logarithm = n * power_log(x, n - 1, k)
+    rest = power(x, n - 1) if k == 1 else power_log(x, n - 1, k - 1)
+    return where(x == 0, logarithm, logarithm + k * rest)
+
+
+# x^n log(x)^k, k = 1, 2, …: the derivatives of a power in its exponent, which vanish at x = 0 for n > 0.
+power_log = elementwise(
+    "power_log",
+    _power_log,
+    _power_log_slope,
+    lambda z, x, n, k: power_log(x, n, k + 1),
+    None,
+    samples=lambda rng: iter([((rng.uniform(0.5, 2, 3), rng.uniform(0.5, 2, 3), 1), {})]),
+)
+
+
+def _operator(x: Any, n: Any) -> Any:
+    z = x**n
+    if z.__class__ is complex and not isinstance(x, complex) and not isinstance(n, complex):
+        raise UnsupportedError(
+            f"{x} ** {n} is complex (at {user_line()}): write complex(1, 0) * x for the base"
+        )
+    return z
+
+
+_POWER = "x**0 has derivative 0; 0**y has derivative 0 in y for y > 0"
 power = elementwise(
     "power",
-    _power,
-    _power_base,
-    _power_exponent,
-    functions=(np.power, np.float_power),
+    np.power,
+    lambda z, x, n: _base_slope(x, n, power),
+    _exponent_slope,
     samples=positive_pairs,
-    tie="x**0 has derivative 0; 0**y has derivative 0 in y for y > 0",
+    tie=_POWER,
+)
+float_power = elementwise(
+    "float_power",
+    np.float_power,
+    lambda z, x, n: _base_slope(x, n, float_power),
+    _exponent_slope,
+    samples=positive_pairs,
+    tie=_POWER,
+)
+# The operator ** is Python's on Python's numbers, and NumPy takes short cuts (squares) that np.power does not.
+pow_ = elementwise(
+    "pow",
+    _operator,
+    lambda z, x, n: _base_slope(x, n, power),
+    _exponent_slope,
+    samples=positive_pairs,
+    tie=_POWER,
 )
 remainder = elementwise(
     "remainder", np.remainder, 1, lambda z, x, y: -floor_divide(x, y), samples=positive_pairs
 )
-fmod = elementwise("fmod", np.fmod, 1, lambda z, x, y: -trunc(x / y), samples=positive_pairs)
+# The rounded quotient x / y may be the next integer; (x - z) / y is exact but for rounding.
+fmod = elementwise("fmod", np.fmod, 1, lambda z, x, y: -rint((x - z) / y), samples=positive_pairs)
 
 
 _LOG2, _LOG10 = math.log(2), math.log(10)
@@ -97,28 +169,42 @@ _LOG2, _LOG10 = math.log(2), math.log(10)
 exp = elementwise("exp", np.exp, lambda y, x: y, samples=real)
 exp2 = elementwise("exp2", np.exp2, lambda y, x: _LOG2 * y, samples=real)
 expm1 = elementwise("expm1", np.expm1, lambda y, x: exp(x), samples=real)
-log = elementwise("log", np.log, lambda y, x: 1 / x, samples=positive)
-log2 = elementwise("log2", np.log2, lambda y, x: 1 / (_LOG2 * x), samples=positive)
-log10 = elementwise("log10", np.log10, lambda y, x: 1 / (_LOG10 * x), samples=positive)
-log1p = elementwise("log1p", np.log1p, lambda y, x: 1 / (1 + x), samples=positive)
+log = elementwise("log", np.log, lambda y, x: divide(1, x + 0.0), samples=positive)
+log2 = elementwise("log2", np.log2, lambda y, x: divide(1 / _LOG2, x + 0.0), samples=positive)
+log10 = elementwise("log10", np.log10, lambda y, x: divide(1 / _LOG10, x + 0.0), samples=positive)
+log1p = elementwise("log1p", np.log1p, lambda y, x: divide(1, 1 + x), samples=positive)
 
 
-def _share(a: Any, b: Any, scale: Any = 1.0) -> Any:
-    """1 / (1 + exp(b - a)), of the smaller exponential; equal infinities share, as a limit along a = b does."""
-    gap = where((a == b) & np.isinf(a), 0.0, b - a)
-    small = exp(scale * where(gap > 0, -gap, gap))
-    return where(gap > 0, small, 1.0) / (1 + small)
+def _difference(a: Any, b: Any) -> Any:
+    with np.errstate(invalid="ignore"):
+        return np.where(np.equal(a, b), 0, np.subtract(a, b))[()]
 
 
+def _logistic(x: Any) -> Any:
+    with np.errstate(under="ignore"):
+        t = np.exp(-np.abs(x))
+        return np.where(np.greater_equal(x, 0), 1, t)[()] / (1 + t)
+
+
+# a - b, where equal infinities differ by 0.
+difference = elementwise("difference", _difference, 1, -1, samples=pairs)
+logistic = elementwise("logistic", _logistic, lambda y, x: logistic(x) * logistic(-x), samples=real)
+_HALVES = "equal infinities share equally"
 logaddexp = elementwise(
-    "logaddexp", np.logaddexp, lambda z, x, y: _share(x, y), lambda z, x, y: _share(y, x), samples=pairs
+    "logaddexp",
+    np.logaddexp,
+    lambda z, x, y: logistic(difference(x, y)),
+    lambda z, x, y: logistic(difference(y, x)),
+    samples=pairs,
+    tie=_HALVES,
 )
 logaddexp2 = elementwise(
     "logaddexp2",
     np.logaddexp2,
-    lambda z, x, y: _share(x, y, _LOG2),
-    lambda z, x, y: _share(y, x, _LOG2),
+    lambda z, x, y: logistic(_LOG2 * difference(x, y)),
+    lambda z, x, y: logistic(_LOG2 * difference(y, x)),
     samples=pairs,
+    tie=_HALVES,
 )
 
 
@@ -127,34 +213,65 @@ logaddexp2 = elementwise(
 sin = elementwise("sin", np.sin, lambda y, x: cos(x), samples=real)
 cos = elementwise("cos", np.cos, lambda y, x: -sin(x), samples=real)
 tan = elementwise("tan", np.tan, lambda y, x: 1 + y * y, samples=unit)
-arcsin = elementwise("arcsin", np.arcsin, lambda y, x: 1 / sqrt((1 - x) * (1 + x)), samples=unit)
-arccos = elementwise("arccos", np.arccos, lambda y, x: -1 / sqrt((1 - x) * (1 + x)), samples=unit)
+
+# (1 - x) (1 + x), whose transpose does not meet 0 * inf at the ends.
+unit_gap = elementwise("unit_gap", lambda x: (1 - x) * (1 + x), lambda y, x: -2 * x, samples=unit)
+arcsin = elementwise("arcsin", np.arcsin, lambda y, x: divide(1, sqrt(unit_gap(x))), samples=unit)
+arccos = elementwise("arccos", np.arccos, lambda y, x: divide(-1, sqrt(unit_gap(x))), samples=unit)
 arctan = elementwise("arctan", np.arctan, lambda y, x: 1 / (1 + x * x), samples=real)
+
+
+def _over_square(x: Any, h: Any) -> Any:
+    """x / h^2, where the square might overflow."""
+    return x / h / h
+
+
 arctan2 = elementwise(
     "arctan2",
     np.arctan2,
-    lambda z, y, x: x / (x * x + y * y),
-    lambda z, y, x: -y / (x * x + y * y),
+    lambda z, y, x: _over_square(x, hypot(x, y)),
+    lambda z, y, x: _over_square(-y, hypot(x, y)),
     samples=pairs,
 )
 sinh = elementwise("sinh", np.sinh, lambda y, x: cosh(x), samples=real)
 cosh = elementwise("cosh", np.cosh, lambda y, x: sinh(x), samples=real)
 tanh = elementwise("tanh", np.tanh, lambda y, x: 1 - y * y, samples=real)
-arcsinh = elementwise("arcsinh", np.arcsinh, lambda y, x: 1 / sqrt(x * x + 1), samples=real)
-arccosh = elementwise("arccosh", np.arccosh, lambda y, x: 1 / (sqrt(x - 1) * sqrt(x + 1)), samples=above_one)
-arctanh = elementwise("arctanh", np.arctanh, lambda y, x: 1 / ((1 - x) * (1 + x)), samples=unit)
+
+
+def _arcsinh_slope(x: Any) -> Any:
+    return 1 / (sqrt(x * x + 1) if dtype_of(x).kind == "c" else hypot(x, 1))
+
+
+def _arccosh_slope(x: Any) -> Any:
+    root = sqrt(x - 1) * sqrt(x + 1) if dtype_of(x).kind == "c" else sqrt(-unit_gap(x))
+    return divide(1, root)
+
+
+arcsinh = elementwise("arcsinh", np.arcsinh, lambda y, x: _arcsinh_slope(x), samples=real)
+arccosh = elementwise("arccosh", np.arccosh, lambda y, x: _arccosh_slope(x), samples=above_one)
+arctanh = elementwise("arctanh", np.arctanh, lambda y, x: divide(1, unit_gap(x)), samples=unit)
 degrees = elementwise("degrees", np.degrees, 180 / np.pi, functions=(np.rad2deg,), samples=real)
 radians = elementwise("radians", np.radians, np.pi / 180, functions=(np.deg2rad,), samples=real)
 
 
+# d/dt sin(t)/t = t * polynomial(t^2)
+_SINC = [(-1.0) ** k * 2 * k / math.factorial(2 * k + 1) for k in range(1, 14)]
+
+
 def _sinc_slope(y: Any, x: Any) -> Any:
     """(cos(pi x) - sinc x) / x, by its series where the difference cancels."""
-    t = np.pi * x
-    near = abs(x) < 1e-2
+    near = abs(x) < 0.5
+    t = np.pi * where(near, x, 0.0)
     s = t * t
-    series = -np.pi * t / 3 * (1 - s / 10 * (1 - s / 28 * (1 - s / 54)))
-    safe = where(near, 1.0, x)
-    return where(near, series, (cos(np.pi * safe) - sin(np.pi * safe) / (np.pi * safe)) / safe)
+    series = _SINC[-1]
+    for c in reversed(_SINC[:-1]):
+        series = series * s + c
+    far = where(near, 1.0, x)
+    # The sine of a multiple of pi, reduced exactly.
+    whole = 0.0 if dtype_of(x).kind == "c" else rint(far)
+    sign = 1 - 2 * remainder(whole, 2)
+    t_far = np.pi * (far - whole)
+    return where(near, np.pi * t * series, sign * (cos(t_far) - sin(t_far) / (np.pi * far)) / far)
 
 
 sinc = elementwise("sinc", np.sinc, _sinc_slope, samples=real)
@@ -192,19 +309,29 @@ absolute = elementwise(
         lambda y, z: 0.5 * conjugate(_phase(y, z)),
         lambda y, z: 0.5 * _phase(y, z),
     ),
-    functions=(np.fabs,),
     samples=real,
     tie="0 at 0",
 )
+fabs = elementwise("fabs", np.fabs, lambda y, x: np.sign(x), samples=real, tie="0 at 0")
+
+
+def _share(mine: Any, other: Any) -> Any:
+    """1 where mine is selected, 1/2 where both are, 0 where the other is, NaN where neither is (a NaN)."""
+    if not isinstance(mine, Tracer) and np.all(np.not_equal(mine, other)):
+        return mine
+    return mine / (1.0 * mine + other)
 
 
 def _larger(x: Any, y: Any) -> Any:
-    """1 where x > y, 1/2 where x == y, else 0."""
-    return 0.5 * (1.0 * np.greater(x, y) + np.greater_equal(x, y))
+    return _share(np.greater_equal(x, y), np.greater_equal(y, x))
 
 
 def _larger_or_alone(x: Any, y: Any) -> Any:
-    return np.where(np.isnan(y), 1.0, _larger(x, y))
+    return _share(np.greater_equal(x, y) | np.isnan(y), np.greater_equal(y, x) | np.isnan(x))
+
+
+def _smaller_or_alone(x: Any, y: Any) -> Any:
+    return _share(np.less_equal(x, y) | np.isnan(y), np.less_equal(y, x) | np.isnan(x))
 
 
 # The share of what is not selected is a structural zero.
@@ -236,8 +363,8 @@ fmax = elementwise(
 fmin = elementwise(
     "fmin",
     np.fmin,
-    Selection(lambda z, x, y: _larger_or_alone(-x, -y)),
-    Selection(lambda z, x, y: _larger_or_alone(-y, -x)),
+    Selection(lambda z, x, y: _smaller_or_alone(x, y)),
+    Selection(lambda z, x, y: _smaller_or_alone(y, x)),
     samples=pairs,
     tie=_SHARED,
 )
@@ -249,9 +376,24 @@ copysign = elementwise(
     samples=pairs,
     tie="0 at x = 0",
 )
-heaviside = elementwise("heaviside", np.heaviside, None, lambda z, x, y: where(x == 0, 1.0, 0.0), samples=pairs)
+heaviside = elementwise(
+    "heaviside", np.heaviside, None, Selection(lambda z, x, y: np.equal(x, 0)), samples=pairs, tie="0 in x"
+)
 nextafter = elementwise("nextafter", np.nextafter, 1, None)
-ldexp = elementwise("ldexp", np.ldexp, lambda z, x, n: ldexp(1.0, n), None)
+
+
+def _two_to(n: Any, like: Any) -> Any:
+    """2^n in the precision of `like`."""
+    return np.ldexp(np.ones((), dtype_of(like)), n)
+
+
+ldexp = elementwise("ldexp", np.ldexp, lambda z, x, n: _two_to(n, x), None)
+# The fractional parts of modf and frexp; `arrays.functions.parts` joins them with the whole ones.
+modf_fraction = elementwise("modf_fraction", lambda x: np.modf(x)[0], 1, samples=real)
+frexp_exponent = nondifferentiable("frexp_exponent", lambda x: np.frexp(x)[1])
+frexp_mantissa = elementwise(
+    "frexp_mantissa", lambda x: np.frexp(x)[0], lambda y, x: _two_to(-frexp_exponent(x), x), samples=positive
+)
 
 
 # -- piecewise constant functions ----------------------------------------------------------------------
@@ -264,11 +406,7 @@ rint = nondifferentiable("rint", np.rint, tie=_CONSTANT)
 spacing = nondifferentiable("spacing", np.spacing, tie=_CONSTANT)
 floor_divide = nondifferentiable("floor_divide", np.floor_divide, tie=_CONSTANT)
 
-for _name in (
-    "equal not_equal less less_equal greater greater_equal isnan isinf isfinite signbit isnat "
-    "logical_and logical_or logical_not logical_xor "
-    "bitwise_and bitwise_or bitwise_xor invert left_shift right_shift gcd lcm bitwise_count"
-).split():
+for _name in ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "isnan", "isinf", "isfinite", "signbit", "isnat", "logical_and", "logical_or", "logical_not", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift", "gcd", "lcm", "bitwise_count"]:
     nondifferentiable(_name, getattr(np, _name))
 
 
@@ -283,11 +421,12 @@ sign = elementwise(
 conjugate = elementwise("conjugate", np.conjugate, Wirtinger(1, 0.0, 1.0), samples=real)
 real_part = elementwise("real", np.real, Wirtinger(1, 0.5, 0.5), samples=real)
 imag_part = elementwise("imag", np.imag, Wirtinger(0, -0.5j, 0.5j))
+real_part.views = imag_part.views = True  # of complex arrays; writes through them reach the array
 angle = elementwise(
     "angle",
     np.angle,
     Wirtinger(
-        0,
+        None,
         lambda y, z: -0.5j / z,
         lambda y, z: 0.5j / conjugate(z),
     ),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.core.batch import Rows
 from chainrule.core.define import linear
 from chainrule.core.dispatch import Meta, Tracer
 from chainrule.core.linear import LinearMap, Slot, cast, fit
@@ -38,6 +39,8 @@ def static_index(index: Any) -> Any:
     if index.__class__ is tuple:
         return tuple(static_index(i) for i in index)
     if isinstance(index, Tracer):
+        if isinstance(index, Rows):  # every row has its own index
+            index.decide()
         if index.dtype.kind in "biu":  # type: ignore[attr-defined]
             index = index.value
             if not isinstance(index, Tracer):

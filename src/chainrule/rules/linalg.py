@@ -63,6 +63,8 @@ __all__ = [
 
 def mT(x: Any) -> Any:
     """The matrix transpose: the last two axes exchanged."""
+    if x.__class__ is np.ndarray:
+        return x.swapaxes(-1, -2)
     n = len(shape_of(x))
     return transpose(x, axes=(*range(n - 2), n - 1, n - 2))
 
@@ -109,8 +111,7 @@ def _frobenius(x: Any, y: Any) -> Any:
 def _matrix(rng: np.random.Generator, *shape: int, dtype: str = "d") -> Any:
     """A random matrix with singular values of order one, apart from each other."""
     x = rng.normal(size=shape) + (1j * rng.normal(size=shape) if dtype == "D" else 0)
-    x += 2 * np.eye(*shape[-2:]) * np.arange(1, shape[-1] + 1)
-    return x
+    return x + 2 * np.eye(shape[-2], shape[-1]) * np.arange(1, shape[-1] + 1)
 
 
 def _stacks(*shapes: tuple[int, ...], dtypes: str = "dD", **params: Any) -> Any:
@@ -359,24 +360,28 @@ def _threshold(dtype: Any) -> float:
     return float(np.finfo(dtype).eps ** (-1 / 3))
 
 
-def _is_regular(x: Any) -> bool:
-    """Whether plain matrices are all far from singular (or not finite, and no matter)."""
-    if x.size == 0:
-        return True
+def _regular_inverse(x: Any) -> Any:
+    """The inverses of plain matrices, None if one is near singular; what is not finite does not matter."""
     try:
         inverse = np.linalg.inv(x)
     except np.linalg.LinAlgError:
-        return False
-    with np.errstate(all="ignore"):
-        condition = abs(x).sum(-1).max(-1) * abs(inverse).sum(-1).max(-1)
-    return not np.any(condition > _threshold(x.dtype))
+        return None
+    if x.size:
+        with np.errstate(all="ignore"):
+            condition = abs(x).sum(-1).max(-1) * abs(inverse).sum(-1).max(-1)
+        if np.any(condition > _threshold(x.dtype)):
+            return None
+    return inverse
 
 
 def _cofactors(y: Any, x: Any) -> Any:
     """The derivatives of the determinant y with respect to the elements of x."""
-    if _is_regular(innermost(x)):
-        return reshape(y, shape=(*shape_of(y), 1, 1)) * mT(inv(x))
-    return _singular_cofactors(x)
+    inverse = _regular_inverse(innermost(x))
+    if inverse is None:
+        return _singular_cofactors(x)
+    if isinstance(x, Tracer):
+        inverse = inv(x)
+    return reshape(y, shape=(*shape_of(y), 1, 1)) * mT(inverse)
 
 
 def _singular_cofactors(x: Any) -> Any:
@@ -507,6 +512,8 @@ cholesky = general("cholesky", lambda x: np.linalg.cholesky(x), _cholesky_map, s
 
 
 def _root_slope(y: Any, x: Any) -> Any:
+    if not isinstance(y, Tracer) and np.all(y):
+        return 0.5 / y
     zero = y == 0
     return ew.where(zero, 0.0, 0.5 / ew.where(zero, 1.0, y))
 
@@ -733,8 +740,8 @@ def _check_rank(x: Any, rcond: Any) -> None:
     cut = s <= np.asarray(rcond)[..., None] * largest
     if np.any(s[cut] > 100 * np.finfo(s.dtype).eps * np.broadcast_to(largest, s.shape)[cut]):
         raise UnsupportedError(
-            f"numpy.linalg.pinv (at {user_line()}): the derivative where rcond cuts off singular values that are "
-            "not zero. Regularise with solve(a.T @ a + c * I, a.T), or use svd."
+            f"numpy.linalg.pinv (at {user_line()}): the derivative where rcond cuts off singular values that "
+            "are not zero. Regularise with solve(a.T @ a + c * I, a.T), or use svd."
         )
     while isinstance(x, Rows):
         x = x.value
@@ -745,8 +752,6 @@ def _check_rank(x: Any, rcond: Any) -> None:
 
 
 def _pinv_map(y: Any, x: Any, *, rcond: Any) -> Any:
-    m, n = shape_of(x)[-2:]
-
     def push(dx: Any) -> Any:
         _check_rank(x, rcond)
         yh, dxh = _mH(y), _mH(dx)

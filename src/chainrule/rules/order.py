@@ -45,7 +45,11 @@ def constant(name: str, impl: Callable[..., Any], batch: Callable[..., Any] | No
 
 
 def leading(
-    primitive: Primitive, values: tuple[Any, ...], batched: tuple[bool, ...], size: int, params: dict[str, Any]
+    primitive: Primitive,
+    values: tuple[Any, ...],
+    batched: tuple[bool, ...],
+    size: int,
+    params: dict[str, Any],
 ) -> Any:
     """Batched form of what treats leading axes as rows."""
     return bind(primitive, *[every(v, b, size) for v, b in zip(values, batched, strict=True)], **params)
@@ -63,9 +67,7 @@ searchsorted = constant("searchsorted", lambda a, v, *, side: np.searchsorted(a,
 def _at(index: Any) -> tuple[Any, ...]:
     """`index` along the last axis as an index of the whole array."""
     shape = np.shape(index)
-    rows = [
-        np.arange(n).reshape((n,) + (1,) * (len(shape) - k - 1)) for k, n in enumerate(shape[:-1])
-    ]
+    rows = [np.arange(n).reshape((n,) + (1,) * (len(shape) - k - 1)) for k, n in enumerate(shape[:-1])]
     return (*rows, index)
 
 
@@ -108,7 +110,9 @@ scatter = linear(
 class LevelSlot(Slot):
     __slots__ = ()
 
-    def map(self, primitive: Any, index: int, y: Any, args: Any, params: Any, x: Meta, out: Meta) -> LinearMap:
+    def map(
+        self, primitive: Any, index: int, y: Any, args: Any, params: Any, x: Meta, out: Meta
+    ) -> LinearMap:
         return Level(args[1], x.shape)
 
 
@@ -140,7 +144,12 @@ class Level(LinearMap):
 
 # Its value is its argument: elements of one label are equal, and their mean is each of them.
 level = register(
-    Primitive("level", lambda x, labels: x.copy(), (LevelSlot(None, (False, False, True)), Slot(None, active=False)))
+    Primitive(
+        "level",
+        lambda x, labels: x.copy(),
+        (LevelSlot(None, (False, False, True)), Slot(None, active=False)),
+        tie="averaged over the tied positions",
+    )
 )
 batching(argsort, argpartition, first_place, gather, scatter, level)(leading)
 

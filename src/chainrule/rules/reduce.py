@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.core.define import general, linear
-from chainrule.core.dispatch import innermost, meta_of, shape_of
-from chainrule.core.linear import LinearMap, Meta, Slot, cast
+from chainrule.core.dispatch import Meta, innermost, meta_of, shape_of
+from chainrule.core.linear import LinearMap, Slot, cast
 from chainrule.core.live import Masked, dense, linear_live
 from chainrule.core.primitive import Primitive, register
 from chainrule.rules.elementwise import Samples, where
@@ -52,7 +52,7 @@ def _restore(y: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool) -> An
     return y if keepdims else reshape(y, shape=kept_shape(x.shape, axis))
 
 
-def _sum(x: Any, *, axis: tuple[int, ...] | None, keepdims: bool, dtype: Any = None) -> Any:
+def _sum(x: Any, *, axis: Any, keepdims: Any, dtype: Any = None) -> Any:
     return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype)
 
 
@@ -85,7 +85,9 @@ cumsum = linear(
 class ExtremumSlot(Slot):
     __slots__ = ()
 
-    def map(self, primitive: Any, index: int, y: Any, args: Any, params: Any, x: Meta, out: Meta) -> LinearMap:
+    def map(
+        self, primitive: Any, index: int, y: Any, args: Any, params: Any, x: Meta, out: Meta
+    ) -> LinearMap:
         return Extremum(y, args[0], params["axis"], params["keepdims"])
 
 
@@ -216,7 +218,9 @@ cumprod = general(
 class RunningSlot(Slot):
     __slots__ = ()
 
-    def map(self, primitive: Any, index: int, y: Any, args: Any, params: Any, x: Meta, out: Meta) -> LinearMap:
+    def map(
+        self, primitive: Any, index: int, y: Any, args: Any, params: Any, x: Meta, out: Meta
+    ) -> LinearMap:
         return RunningShares(args[1], args[2])
 
 
@@ -307,7 +311,9 @@ frozen = constant("frozen", lambda x: x.copy() if x.__class__ is np.ndarray else
 any_, all_ = _constant("any", np.logical_or), _constant("all", np.logical_and)
 parity = _constant("parity", np.logical_xor)
 count_nonzero = constant(
-    "count_nonzero", lambda x, *, axis, keepdims: np.count_nonzero(x, axis=axis, keepdims=keepdims), _reduction
+    "count_nonzero",
+    lambda x, *, axis, keepdims: np.count_nonzero(x, axis=axis, keepdims=keepdims),
+    _reduction,
 )
 
 

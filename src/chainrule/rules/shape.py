@@ -19,7 +19,7 @@ from chainrule.core.primitive import Primitive, register
 from chainrule.rules.elementwise import Samples
 from chainrule.rules.indexing import getitem, set_item
 
-__all__ = ["broadcast_to", "concatenate", "diagonal", "duplicate", "flip", "pad", "reshape", "roll", "transpose", "tri"]
+__all__ = ["broadcast_to", "concatenate", "diagonal", "duplicate", "flip", "join_parts", "pad", "reshape", "roll", "transpose", "tri"]
 
 
 def _one(*shape: int, **params: Any) -> Any:
@@ -179,6 +179,23 @@ duplicate = linear(
     lambda ct, x, *, order: ct,
     samples=_one(2, 3, order="C"),
 )
+
+
+def _join_parts(re: Any, im: Any) -> Any:
+    z = np.empty(np.broadcast_shapes(np.shape(re), np.shape(im)), np.result_type(re, im, np.complex64))
+    z.real, z.imag = re, im
+    return z if z.ndim else z[()]
+
+
+# Not re + 1j * im, which is NaN where im is infinite.
+join_parts = linear(
+    "join_parts",
+    _join_parts,
+    lambda ct, re, im: fit(np.real(ct), re),
+    lambda ct, re, im: fit(np.imag(ct), im),
+    zeros="both",
+    samples=lambda rng: iter([((rng.normal(size=3), rng.normal(size=(2, 3))), {})]),
+)
 pad = linear(
     "pad",
     lambda x, *, widths: np.pad(x, widths),
@@ -188,4 +205,4 @@ pad = linear(
 )
 
 
-batching(duplicate)(align)
+batching(duplicate, join_parts)(align)

@@ -511,8 +511,8 @@ rule("tandg", lambda y, x: _DEGREE * (1 + y * y), samples=real)
 rule("cotdg", lambda y, x: -_DEGREE * (1 + y * y), samples=positive)
 rule(
     "powm1",
-    lambda z, x, y: ew._power_base(power(x, y), x, y),
-    lambda z, x, y: ew._power_exponent(power(x, y), x, y),
+    lambda z, x, y: ew._base_slope(x, y, power),
+    lambda z, x, y: ew.power_log(x, y, 1),
     samples=positive_pair,
 )
 rule("spence", lambda y, x: -_log1p_ratio(x - 1), samples=positive)

@@ -156,7 +156,11 @@ KINKS = [
     (np.min, [1.0, 0.0, 0.0, 0.0], [0.0, 1 / 3, 1 / 3, 1 / 3]),
     (lambda x: np.max(x, initial=1.0), [1.0, 1.0, 0.0], [1 / 3, 1 / 3, 0.0]),
     (lambda x: np.max(x, initial=2.0), [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]),
-    (lambda x: np.max(x, where=np.array([True, False, True]), initial=-9.0), [1.0, 5.0, 1.0], [0.5, 0.0, 0.5]),
+    (
+        lambda x: np.max(x, where=np.array([1, 0, 1], bool), initial=-9.0),
+        [1.0, 5.0, 1.0],
+        [0.5, 0.0, 0.5],
+    ),
     (np.ptp, [2.0, 2.0, 2.0], [0.0, 0.0, 0.0]),
     (np.ptp, [2.0, 5.0, 2.0], [-0.5, 1.0, -0.5]),
     (np.std, [2.0, 2.0, 2.0], [0.0, 0.0, 0.0]),
@@ -211,7 +215,9 @@ def test_log_sum_exp_is_stable():
     x = np.array([1000.0, 999.0, -1000.0])
     shares = np.exp([0.0, -1.0, -np.inf]) / (1 + np.exp(-1.0))
     np.testing.assert_allclose(cr.grad(logsumexp)(x), shares)
-    np.testing.assert_allclose(cr.hessian(logsumexp)(x), np.diag(shares) - np.outer(shares, shares), atol=1e-15)
+    np.testing.assert_allclose(
+        cr.hessian(logsumexp)(x), np.diag(shares) - np.outer(shares, shares), atol=1e-15
+    )
     np.testing.assert_allclose(cr.grad(np.logaddexp.reduce)(x), shares, rtol=1e-15)
 
 
@@ -229,6 +235,39 @@ def test_nan_in_gives_numpys_value(name):
 def test_nan_takes_the_derivative_of_an_extremum(name):
     function = getattr(np, name)
     np.testing.assert_array_equal(cr.grad(function)(np.array([1.0, np.nan, 2.0])), [0.0, 1.0, 0.0])
+
+
+PRECISIONS = [
+    np.sum,
+    np.mean,
+    np.prod,
+    np.max,
+    np.var,
+    np.std,
+    np.ptp,
+    np.cumsum,
+    np.cumprod,
+    np.nanmean,
+    np.nanstd,
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble, np.complex64])
+@pytest.mark.parametrize("axis", [None, 1])
+@pytest.mark.parametrize("f", PRECISIONS)
+def test_precisions_are_kept(f, axis, dtype):
+    x = np.array([[0.5, 2.0, 1.5], [0.25, 3.0, 0.75]]).astype(dtype)
+    want = f(x, axis=axis)
+    y, pullback = cr.vjp(lambda x: f(x, axis=axis), x)
+    assert y.dtype == want.dtype
+    np.testing.assert_allclose(y, want, rtol=2e-3 if dtype is np.float16 else 1e-6)
+    assert pullback(np.ones_like(want))[0].dtype == dtype
+
+
+def test_variance_about_a_traced_mean():
+    check(lambda x, m: np.var(x, axis=1, mean=m, ddof=1), A, A[:, :1])
+    check(lambda x, m: np.std(x, axis=1, mean=m), A, A[:, :1])
+    check(lambda m: np.var(A, axis=1, mean=m), A[:, :1])
 
 
 # -- warnings and errors are NumPy's ------------------------------------------------------------------

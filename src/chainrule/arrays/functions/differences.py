@@ -297,4 +297,7 @@ def _vector(x: Any) -> Any:
 
 @implements(np.correlate)
 def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
-    return convolve(a, np.conj(_vector(v)[::-1]), mode)
+    a, v = _vector(a), _vector(v)
+    if a.shape[0] < v.shape[0]:  # NumPy exchanges them, which decides what "same" is
+        return np.conj(convolve(v, np.conj(a[::-1]), mode))[::-1]
+    return convolve(a, np.conj(v[::-1]), mode)

@@ -196,7 +196,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     if compute_uv and full_matrices and a.shape[-1] != a.shape[-2]:
         raise _refuse(
             "svd",
-            "full_matrices=True (which is the default) of a matrix that is not square; use full_matrices=False",
+            "full_matrices=True (the default) of a matrix that is not square; use full_matrices=False",
         )
     result = linalg.svd(a)
     return SVDResult(*result) if compute_uv else result[1]
@@ -240,8 +240,8 @@ def eigvals(a: Any) -> Any:
 def _squared(x: Any) -> Any:
     """Squares of the absolute values."""
     if x.dtype.kind != "c":
-        return x * x
-    return ew.real_part(x) ** 2 + ew.imag_part(x) ** 2
+        return ew.square(x)
+    return ew.square(ew.real_part(x)) + ew.square(ew.imag_part(x))
 
 
 def _inexact(x: Any) -> Any:

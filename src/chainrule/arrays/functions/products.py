@@ -64,18 +64,32 @@ def contract(operands: Sequence[Any], labels: Sequence[Labels], out: Labels, opt
     optimize : as for ``np.einsum``
         The order in which more than two operands are contracted.
     """
+    if len(operands) == 2:
+        ready = _ready(tuple(map(tuple, labels)), tuple([x.shape for x in operands]), tuple(out))
+        if ready is not None:
+            return linalg.einsum(*operands, subscripts=ready)
     sizes = _sizes(operands, labels)
     terms = [_reduced(x, tuple(t), sizes) for x, t in zip(operands, labels, strict=True)]
-    if len(terms) > 2:
-        path = _path(terms, out, optimize)
-    else:
-        path = [tuple(range(len(terms)))]
+    path = _path(terms, out, optimize) if len(terms) > 2 else [tuple(range(len(terms)))]
     for step in path:
         picked = [terms.pop(k) for k in sorted(step, reverse=True)][::-1]
         terms.append(functools.reduce(_joined(terms, picked, out), picked))
     (x, have), out = terms[0], tuple(out)
     x, have = _without(x, have, [i for i in have if i not in out])
     return x if have == out else transpose(x, axes=tuple(have.index(i) for i in out))
+
+
+@functools.lru_cache(maxsize=1024)
+def _ready(labels: tuple[Labels, ...], shapes: tuple[tuple[int, ...], ...], out: Labels) -> str | None:
+    """The subscripts of a sum of products that is in the primitive's form already."""
+    left, right = labels
+    sizes = dict(zip(left + right, shapes[0] + shapes[1], strict=True))  # type: ignore[operator]
+    for term, other, shape in ((left, right, shapes[0]), (right, left, shapes[1])):
+        if len(set(term)) < len(term) or any(i not in other and i not in out for i in term):
+            return None
+        if any(sizes[i] != n for n, i in zip(shape, term, strict=True)):
+            return None
+    return _subscripts(left, right, out)
 
 
 def _sizes(operands: Sequence[Any], labels: Sequence[Labels]) -> dict[Any, int]:
@@ -126,7 +140,7 @@ def _path(terms: list[Term], out: Labels, optimize: Any) -> list[tuple[int, ...]
     shapes = [np.broadcast_to(0.0, x.shape) for x, _ in terms]
     how = "greedy" if isinstance(optimize, bool) else optimize
     subscripts += "->" + "".join(letters[i] for i in out)
-    return np.einsum_path(subscripts, *shapes, optimize=how)[0][1:]  # type: ignore[return-value]
+    return np.einsum_path(subscripts, *shapes, optimize=how)[0][1:]
 
 
 def _joined(others: list[Term], picked: list[Term], out: Labels) -> Callable[[Term, Term], Term]:

@@ -18,7 +18,7 @@ from chainrule.arrays import arguments
 from chainrule.arrays.arguments import asarray
 from chainrule.arrays.buffers import unwrap, write_out
 from chainrule.arrays.protocols import implements
-from chainrule.core.dispatch import Tracer, innermost, shape_of
+from chainrule.core.dispatch import Tracer, dtype_of, innermost, shape_of
 from chainrule.rules import elementwise as ew
 from chainrule.rules import reduce, shape
 
@@ -69,8 +69,8 @@ def masked(a: Any, where: Any, fill: Any) -> Any:
 
 
 def _mask(where: Any, like: tuple[int, ...]) -> Any:
-    if isinstance(where, Tracer) and where.dtype.kind != "b":  # type: ignore[attr-defined]
-        where = where != 0
+    if isinstance(where, Tracer) and dtype_of(where).kind != "b":
+        where = np.not_equal(where, 0)  # type: ignore[call-overload]
     return np.broadcast_to(unwrap(where), like)
 
 
@@ -265,12 +265,19 @@ def std(
 
 def _level(a: Any, variance: Any, axis: Any, keepdims: bool, where: Any) -> Any:
     """Whether all elements are equal, where the rounding of their mean may leave a variance."""
-    v = innermost(variance)
-    eps = np.finfo(a.dtype).eps if a.dtype.kind in "fc" else 0.0
-    if a.size == 0 or not np.any(v <= (8 * eps * np.max(np.abs(innermost(a)))) ** 2):
+    if a.size == 0:
+        return False
+    v, eps = innermost(variance), np.finfo(a.dtype).eps if a.dtype.kind in "fc" else 0.0
+    one = a if "where" in _outside(a, where, 0.0) else a[_first(a, over(axis, a.ndim))]
+    if not np.any(v <= (8 * eps * np.max(np.abs(innermost(one)))) ** 2):
         return False
     first = max_(a, axis, keepdims=True, **_outside(a, where, -math.inf))
     return all_(a == first, axis, keepdims=keepdims, where=where)
+
+
+def _first(a: Any, axes: tuple[int, ...] | None) -> tuple[slice, ...]:
+    """An index of one of the elements that are reduced together."""
+    return tuple(slice(1) if axes is None or k in axes else slice(None) for k in range(a.ndim))
 
 
 def _outside(a: Any, where: Any, initial: float) -> dict[str, Any]:
@@ -418,9 +425,7 @@ if hasattr(np, "cumulative_sum"):  # since NumPy 2.1
 
 
 def truth(primitive: Any, neutral: bool) -> Callable[..., Any]:
-    def reduction(
-        a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO, *, where: Any = _NO
-    ) -> Any:
+    def reduction(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO, *, where: Any = _NO) -> Any:
         a = asarray(unwrap(a))
         if where is not _NO and where is not True:
             a = masked(a != 0, where, neutral)

@@ -48,7 +48,9 @@ def average(
     result = sum_((a * w).astype(dtype), axes, keepdims=keepdims) / scale
     if not returned:
         return result
-    return result, scale if shape_of(scale) == shape_of(result) else np.broadcast_to(scale, shape_of(result)).copy()
+    return result, scale if shape_of(scale) == shape_of(result) else np.broadcast_to(
+        scale, shape_of(result)
+    ).copy()
 
 
 def _weights(w: Any, shape: tuple[int, ...], axes: tuple[int, ...] | None) -> Any:
@@ -122,7 +124,7 @@ def _numbers(x: Any) -> Any:
     return counts
 
 
-def _positions(counts: Any, *, q: tuple[float, ...], method: str) -> Any:
+def _positions(counts: Any, *, q: tuple[float, ...], method: Any) -> Any:
     """Where the quantiles of n sorted elements lie: 1.5 is halfway between the second and the third.
 
     NumPy itself says it, as the quantiles of the places 0, 1, ... n - 1.
@@ -130,7 +132,11 @@ def _positions(counts: Any, *, q: tuple[float, ...], method: str) -> Any:
     result = np.zeros((*counts.shape[:-1], len(q)))
     for n in np.unique(counts):
         if n > 0:
-            at = (n - 1) * np.array(q) if method == "linear" else np.quantile(np.arange(float(n)), q, method=method)
+            at = (
+                (n - 1) * np.array(q)
+                if method == "linear"
+                else np.quantile(np.arange(float(n)), q, method=method)
+            )
             result[counts[..., 0] == n] = at
     return result
 
@@ -175,7 +181,8 @@ def _fractions(q: Any, percent: bool, name: str) -> Any:
     q = np.true_divide(q, 100) if percent else q
     q = q if q.dtype.kind == "f" else q.astype(np.float64)
     if not np.all((q >= 0) & (q <= 1)):
-        raise ValueError(f"{'Percentiles' if percent else 'Quantiles'} must be in the range [0, {'100' if percent else '1'}]")
+        what, top = ("Percentiles", 100) if percent else ("Quantiles", 1)
+        raise ValueError(f"{what} must be in the range [0, {top}]")
     return q
 
 
@@ -232,7 +239,7 @@ def cov(
     w = _observation_weights(fweights, aweights, x.shape[1])
     center, total = average(x, 1, w, returned=True)
     factor = _freedom(x, total[0], w, ddof, aweights)
-    if innermost(factor) <= 0:
+    if np.any(innermost(factor) <= 0):
         warnings.warn("Degrees of freedom <= 0 for slice", RuntimeWarning, stacklevel=2)
         factor = 0.0
     d = x - center[:, None]

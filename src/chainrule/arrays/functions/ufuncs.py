@@ -194,7 +194,7 @@ def _at(sign: int) -> Callable[..., None]:
         if not isinstance(a, Tracer):
             raise lost(
                 "adding a traced value to a plain array",
-                "Make the array with chainrule.numpy.zeros, np.zeros_like(traced) or a copy of a traced array.",
+                "Make the array with chainrule.numpy.zeros, np.zeros_like(traced) or a copy of a traced one.",
             )
         index = indexing.static_index(indices)
         wanted = np.empty(a.shape, np.bool_)[index].shape  # type: ignore[attr-defined]
