@@ -152,11 +152,9 @@ def same(actual: Any, desired: Any, what: str = "") -> None:
 def test_has_samples_that_reach_every_active_argument(name: str) -> None:
     with limited(name, "samples"):
         primitive = DIFFERENTIABLE[name]
-        cases = samples(primitive)
-        assert cases, f"{name} has no samples: give it samples= or list it in tests/limits.py with the reason"
-        reached = {k for case in cases for k in case.active}
+        reached = {k for case in samples(primitive) for k in case.active}
         wanted = {k for k in range(len(primitive.slots or ())) if is_active(primitive, k)}
-        assert wanted <= reached
+        assert wanted <= reached, "give it samples=, or list it in tests/limits.py with the reason"
 
 
 def test_every_limit_is_about_something() -> None:
@@ -423,7 +421,7 @@ def test_complex_numbers_are_right_or_refused(case: Case) -> None:
         there = case.at(*[complex(x + 0.4j * rng.uniform(0.5, 1)) for x in case.point])
         try:
             cr.jvp(there, there.point, directions(there, 2))
-        except UnsupportedError:
+        except (UnsupportedError, TypeError):  # loud; what has no loop for complex numbers SciPy refuses itself
             return
         check_jvp(there)
         check_vjp(there)

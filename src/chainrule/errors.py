@@ -76,3 +76,9 @@ def name_of(function: object) -> str:
     name = getattr(function, "__qualname__", None) or repr(function)
     code = getattr(function, "__code__", None)
     return f"{name} ({os.path.basename(code.co_filename)}:{code.co_firstlineno})" if code else name
+
+
+def unmasked(error: ValueError) -> Exception:
+    """The exception that NumPy hid behind ``setting an array element with a sequence``, or `error` itself."""
+    cause = error.__cause__
+    return cause if isinstance(cause, ChainruleError) else error

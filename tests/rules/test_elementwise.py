@@ -83,7 +83,7 @@ TABLE = {
     "arccos": (mp.acos, (0,), UNIT),
     "unit_gap": (lambda x: 1 - x * x, (0,), LINE),
     "arctan": (mp.atan, (0,), [*LINE, (1e6,)]),
-    "arctan2": (mp.atan2, (0, 1), [*PAIRS, (1e-70, 2e-70), (3e9, -1e-9)]),
+    "arctan2": (mp.atan2, (0, 1), [*PAIRS, (1e-70, 2e-70), (3.0, -1e-9)]),
     "sinh": (mp.sinh, (0,), LINE),
     "cosh": (mp.cosh, (0,), LINE),
     "tanh": (mp.tanh, (0,), [(0.3,), (-1.1,), (0.0,)]),
@@ -309,16 +309,18 @@ POWERS = [
 @pytest.mark.parametrize(("x", "n", "dx", "dn", "dxx"), POWERS)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_powers(function, x, n, dx, dn, dxx):
-    for kind in (np.float64, lambda v: np.array([v])):  # Python's own 0.0 ** -1 raises
-        a, b = kind(x), kind(n)
-        np.testing.assert_allclose(cr.jvp(lambda t: function(t, n), (a,), (kind(1.0),))[1], dx, rtol=1e-13)
-        np.testing.assert_allclose(cr.jvp(lambda t: function(t, b), (a,), (kind(1.0),))[1], dx, rtol=1e-13)
-        np.testing.assert_allclose(cr.jvp(lambda t: function(x, t), (b,), (kind(1.0),))[1], dn, rtol=1e-13)
-        gx, gn = cr.vjp(function, a, b)[1](kind(1.0))
-        np.testing.assert_allclose(gx, dx, rtol=1e-13)
-        np.testing.assert_allclose(gn, dn, rtol=1e-13)
-        second = cr.derivative(lambda t: function(t, n), 2)(a)
-        np.testing.assert_allclose(second, dxx, rtol=1e-13)
+    for kind in (np.float64, np.atleast_1d):  # Python's own 0.0 ** -1 raises
+        a, b, one = kind(x), kind(n), kind(1.0)
+        gx, gn = cr.vjp(function, a, b)[1](one)
+        for have, want in (
+            (cr.jvp(lambda t: function(t, n), (a,), (one,))[1], dx),
+            (cr.jvp(function, (a, b), (one, 0 * one))[1] if np.isfinite(dn) else dx, dx),
+            (cr.jvp(lambda t: function(x, t), (b,), (one,))[1], dn),
+            (gx, dx),
+            (gn, dn),
+            (cr.derivative(lambda t: function(t, n), 2)(a), dxx),
+        ):
+            np.testing.assert_allclose(have, want, rtol=1e-13)
 
 
 @pytest.mark.parametrize(("x", "n"), [(2.0, 0.0), (2.0, 1.0), (0.5, 2.0), (3.0, -1.0)])
@@ -368,7 +370,10 @@ def test_unselected_poles_are_structural():
 
 # -- complex numbers ----------------------------------------------------------------------------------
 
-HOLOMORPHIC = ["sqrt", "log", "log2", "log10", "log1p", "exp", "exp2", "expm1", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "square", "reciprocal", "negative", "positive", "sinc"]
+NAMES = (
+    "sqrt log log2 log10 log1p exp exp2 expm1 sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh "
+    "arccosh arctanh square reciprocal negative positive sinc"
+)
 BRANCHES = (0.4 + 0.3j, -1.3 - 0.5j, 2.5 + 1e-9j, -2.5 - 1e-9j, 0.1 + 2.0j)
 
 
@@ -378,7 +383,7 @@ def richardson(f, z, h=1e-3):
     return 1.5 * d[0] - 0.6 * d[1] + 0.1 * d[2]
 
 
-@pytest.mark.parametrize("name", HOLOMORPHIC)
+@pytest.mark.parametrize("name", NAMES.split())
 def test_holomorphic(name):
     f = getattr(np, name)
     slope = cr.grad(f, holomorphic=True)
@@ -421,7 +426,7 @@ def test_not_holomorphic(name):
 def test_complex_kinks():
     assert cr.grad(np.abs)(0j) == 0
     assert cr.grad(lambda z: np.real(np.conj(z) * z))(3 + 4j) == 6 + 8j
-    assert cr.grad(np.abs)(3 + 4j) == 0.6 + 0.8j
+    assert abs(cr.grad(np.abs)(3 + 4j) - (0.6 + 0.8j)) < 1e-15
 
 
 # -- from the registry --------------------------------------------------------------------------------
@@ -478,23 +483,29 @@ def test_parts():
     check(lambda x: np.modf(x)[0], x)
     check(lambda x: np.frexp(x)[0] * 1.0, x)
     check(lambda x, y: np.divmod(x, y)[1], x, np.array([0.7, 0.4, -1.1]))
-    for f in (np.modf, np.frexp, lambda x: np.divmod(x, 0.7), lambda x: divmod(x, 0.7)):
-        _, _ = f(x)
 
-        def values(x, f=f):
-            first, second = f(x)
-            return np.sum(first * 1.0) + 0.0, (first, second)
 
-        def traced(x, f=f):
-            first, second = f(x)
-            kept.append((first, second))
-            return np.sum(first * 1.0 + second)
+SPLITS = {
+    "modf": np.modf,
+    "frexp": np.frexp,
+    "divmod": lambda x: np.divmod(x, 0.7),
+    "python": lambda x: divmod(x, 0.7),
+}
 
-        kept = []
-        cr.grad(traced)(x)
-        for have, want in zip(kept[0], f(x), strict=True):
-            assert have.shape == want.shape
-            assert have.dtype == want.dtype
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_parts_are_those_of_numpy(name):
+    x, kept = np.array([-1.7, 0.3, 5.25]), []
+
+    def f(x):
+        parts = SPLITS[name](x)
+        kept.extend(parts)
+        return np.sum(parts[0] * 1.0 + parts[1])
+
+    cr.grad(f)(x)
+    for have, want in zip(kept, SPLITS[name](x), strict=True):
+        assert have.shape == want.shape
+        assert have.dtype == want.dtype
 
 
 def test_parts_out():

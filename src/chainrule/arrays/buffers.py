@@ -97,8 +97,8 @@ def _whole(value: Any, index: Any, view: Any) -> Any:
         return value
     now = bind(getitem, view.owner, index=index)
     if parts[0] is ew.real_part:
-        return shape.join_parts(value, np.imag(now))
-    return shape.join_parts(np.real(now), value)
+        return value + shape.imaginary(np.imag(now))
+    return np.real(now) + shape.imaginary(value)
 
 
 # -- which places -------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def set_traced(root: Any, index: Any, value: Any) -> None:
         _check_alias(root)
     donate = _exclusive(root)
     root.adopt(bind(set_item, value, root, index=index, donate=donate))
-    root.captured = False
+    _own(root)
     root.written = True
     if root.views:
         refresh(root)
@@ -255,6 +255,13 @@ def _exclusive(value: Any) -> bool:
             return False
         value = value.value
     return True
+
+
+def _own(value: Any) -> None:
+    """Note that nothing but `value` holds the memory that a write has just made or reused, at any level."""
+    while isinstance(value, Tracer) and hasattr(value, "set"):
+        value.captured = False
+        value = value.value
 
 
 def replace(target: Any, value: Any) -> Any:
@@ -338,8 +345,7 @@ class Buffer(Tracer):
         if isinstance(inner, Tracer) or isinstance(value, Tracer):
             self._check_exports()
             result = bind(set_item, value, inner, index=index, donate=_exclusive(inner))
-            if isinstance(result, Tracer):
-                result.captured = False
+            _own(result)
             self.value = result
         else:
             inner[index] = value

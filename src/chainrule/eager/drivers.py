@@ -17,6 +17,7 @@ from chainrule.core.live import add, dense
 from chainrule.eager import forward, reverse
 from chainrule.eager.forward import Dual, Pass
 from chainrule.eager.reverse import Reverse, Tape, collected, consume, keep, maps_of, sweep
+from chainrule.errors import unmasked
 from chainrule.leaves import build, result_leaves
 
 __all__ = ["Trace", "filled", "gradient_of_plain", "lower", "run_forward", "trace_reverse"]
@@ -109,6 +110,8 @@ def trace_reverse(function: Callable[[list[Any]], Any], values: Sequence[Any], w
     try:
         result = function(inputs)
         return Trace(tape, range(len(values)), result)
+    except ValueError as error:
+        raise unmasked(error) from error.__cause__
     finally:
         tape.close()
 
@@ -129,6 +132,8 @@ def gradient_of_plain(function: Callable[..., Any], args: tuple[Any, ...], n: in
         tape.inputs = [(id(traced), x)]
     try:
         y = function(*args[:n], traced, *args[n + 1 :], **kwargs)
+    except ValueError as error:
+        raise unmasked(error) from error.__cause__
     finally:
         tape.close()
     if y.__class__ is not Reverse or y.tape is not tape or y.value.__class__ not in reverse.SCALARS:
@@ -151,6 +156,8 @@ def run_forward(
     run.inputs = [(id(x), x.value) for x in inputs if x.__class__ is forward.DualArray]
     try:
         leaves, structure = result_leaves(function(inputs))
+    except ValueError as error:
+        raise unmasked(error) from error.__cause__
     finally:
         run.open = False
     primals = [leaf.value if _of(leaf, run) else leaf for leaf in leaves]

@@ -63,15 +63,15 @@ class Dual(Tracer):
             tangent = push(primitive, values, tangents, params, y)
         if tangent is None:
             return y
-        for a, t in zip(args, traced, strict=True):
-            if t and a.captured is False and primitive.outputs == 1:
-                root = root_of(a)
-                root.captured = root.captured or _shares(tangent, a.tangent)
         if primitive.outputs > 1:
             return tuple(lift(v, t, run) for v, t in zip(y, tangent, strict=True))
         dual = lift(y, tangent, run)
         if primitive.views:
             link(dual, args[0], primitive, args, params)
+        if dual.owner is None:  # the tangent of a view is made anew when its root is written to
+            for a, t in zip(args, traced, strict=True):
+                if t and root_of(a).captured is False and _shares(tangent, a.tangent):
+                    root_of(a).captured = True
         return dual
 
     def twin(self) -> Dual:

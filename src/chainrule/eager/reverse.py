@@ -39,7 +39,7 @@ __all__ = ["SCALARS", "Reverse", "ReverseArray", "Tape", "lift", "record", "swee
 _SCALAR = Meta((), np.dtype(np.float64))
 SCALARS = frozenset({float, np.float64})
 _CONSTANTS = frozenset({float, np.float64, int})
-_FLOAT64 = np.dtype(np.float64)
+_FLOAT64, _FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)
 _FUNCTION = type(lambda: None)
 
 
@@ -431,15 +431,18 @@ def _kept(
 
 
 def _unary(primitive: Primitive, arg: ReverseArray) -> Any:
-    """The short road of `record` for a float64 array; None where it does not lead."""
+    """The short road of `record` for an array of floats; None where it does not lead."""
     rule = primitive.short
     if rule is None:
         rule = shorten(primitive)
     x = arg.value
-    if not rule or x.__class__ is not np.ndarray or x.dtype is not _FLOAT64:
+    if not rule or x.__class__ is not np.ndarray:
+        return None
+    dtype = x.dtype
+    if dtype is not _FLOAT64 and dtype is not _FLOAT32:
         return None
     y = primitive.impl(x)
-    if y.__class__ is not np.ndarray or y.dtype is not _FLOAT64:
+    if y.__class__ is not np.ndarray or y.dtype is not dtype:
         return None
     partial, reads_y, reads_x = rule
     tape = arg.tape
@@ -463,11 +466,12 @@ def _pair(primitive: Primitive, a: Any, b: Any) -> Any:
     x, y = a, b
     if a.__class__ is ReverseArray:
         x, tape, i = a.value, a.tape, a.slot
-        if x.__class__ is not np.ndarray or x.dtype is not _FLOAT64:
+        if x.__class__ is not np.ndarray:
             return None
+        dtype = x.dtype
         if b.__class__ is ReverseArray:
             y, j = b.value, b.slot
-            if tape is not b.tape or y.__class__ is not np.ndarray or y.dtype is not _FLOAT64 or x.shape != y.shape:
+            if tape is not b.tape or y.__class__ is not np.ndarray or y.dtype is not dtype or x.shape != y.shape:
                 return None
             reads = rule[4]
         elif b.__class__ in _CONSTANTS:
@@ -476,20 +480,23 @@ def _pair(primitive: Primitive, a: Any, b: Any) -> Any:
             return None
     elif b.__class__ is ReverseArray and a.__class__ in _CONSTANTS:
         y, tape, j, reads = b.value, b.tape, b.slot, rule[3]
-        if y.__class__ is not np.ndarray or y.dtype is not _FLOAT64:
+        if y.__class__ is not np.ndarray:
             return None
+        dtype = y.dtype
     else:
         return None
+    if dtype is not _FLOAT64 and dtype is not _FLOAT32:
+        return None
     z = primitive.impl(x, y)
-    if z.__class__ is not np.ndarray or z.dtype is not _FLOAT64:
+    if z.__class__ is not np.ndarray or z.dtype is not dtype:
         return None
     reads_z, reads_x, reads_y = reads
     if reads_x:
-        x = np.float64(x) if i < 0 else x if a.captured is True else _keep(x, a, tape)
+        x = dtype.type(x) if i < 0 else x if a.captured is True else _keep(x, a, tape)
     else:
         x = None
     if reads_y:
-        y = np.float64(y) if j < 0 else y if b.captured is True else _keep(y, b, tape)
+        y = dtype.type(y) if j < 0 else y if b.captured is True else _keep(y, b, tape)
     else:
         y = None
     out = next(tape.slots)

@@ -3,8 +3,8 @@
 Each line names the operation, what evaluates it, and its partial derivatives as functions of the output
 and the inputs. A partial must be right itself when it is differentiated: no limit is filled in as a constant
 where the function around it varies, and quotients are taken so that neither they nor their transposes meet
-0 * inf (a difference of squares is a primitive, not a product). Arithmetic with Python's numbers only, so that
-every precision is kept. References: Abramowitz and Stegun, Handbook of Mathematical Functions, chapter 4;
+0 * inf (a difference of squares is a primitive, not a product). Arithmetic with Python's numbers only, so
+that every precision is kept. References: Abramowitz and Stegun, Handbook of Mathematical Functions, chapter 4;
 Griewank and Walther, Evaluating Derivatives (2008), section 2.1.
 """
 
@@ -61,8 +61,15 @@ negative = elementwise("negative", np.negative, -1, samples=real)
 positive_ = elementwise("positive", np.positive, 1, samples=real)
 reciprocal = elementwise("reciprocal", np.reciprocal, lambda y, x: -y * y, samples=positive)
 square = elementwise("square", np.square, lambda y, x: 2 * x, samples=real)
-# Adding 0.0 makes the pole at -0.0 that of 0.0.
-sqrt = elementwise("sqrt", np.sqrt, lambda y, x: divide(0.5, y + 0.0), samples=positive, tie="inf at 0")
+
+
+def _pole(c: Any, x: Any) -> Any:
+    """c / x with the same infinity at -0.0 as at 0.0."""
+    x = x + 0.0
+    return np.divide(c, x, out=x) if x.__class__ is np.ndarray else divide(c, x)
+
+
+sqrt = elementwise("sqrt", np.sqrt, lambda y, x: _pole(0.5, y), samples=positive, tie="inf at 0")
 cbrt = elementwise("cbrt", np.cbrt, lambda y, x: divide(1, 3 * y * y), samples=positive, tie="inf at 0")
 
 
@@ -146,7 +153,7 @@ float_power = elementwise(
     samples=positive_pairs,
     tie=_POWER,
 )
-# The operator ** is Python's on Python's numbers, and NumPy takes short cuts (squares) that np.power does not.
+# The operator ** is Python's on Python's numbers, and NumPy's has short cuts that np.power lacks.
 pow_ = elementwise(
     "pow",
     _operator,
@@ -169,9 +176,9 @@ _LOG2, _LOG10 = math.log(2), math.log(10)
 exp = elementwise("exp", np.exp, lambda y, x: y, samples=real)
 exp2 = elementwise("exp2", np.exp2, lambda y, x: _LOG2 * y, samples=real)
 expm1 = elementwise("expm1", np.expm1, lambda y, x: exp(x), samples=real)
-log = elementwise("log", np.log, lambda y, x: divide(1, x + 0.0), samples=positive)
-log2 = elementwise("log2", np.log2, lambda y, x: divide(1 / _LOG2, x + 0.0), samples=positive)
-log10 = elementwise("log10", np.log10, lambda y, x: divide(1 / _LOG10, x + 0.0), samples=positive)
+log = elementwise("log", np.log, lambda y, x: _pole(1, x), samples=positive)
+log2 = elementwise("log2", np.log2, lambda y, x: _pole(1 / _LOG2, x), samples=positive)
+log10 = elementwise("log10", np.log10, lambda y, x: _pole(1 / _LOG10, x), samples=positive)
 log1p = elementwise("log1p", np.log1p, lambda y, x: divide(1, 1 + x), samples=positive)
 
 
@@ -243,7 +250,7 @@ def _arcsinh_slope(x: Any) -> Any:
 
 
 def _arccosh_slope(x: Any) -> Any:
-    root = sqrt(x - 1) * sqrt(x + 1) if dtype_of(x).kind == "c" else sqrt(-unit_gap(x))
+    root = sqrt(x - 1) * sqrt(x + 1) if dtype_of(x).kind == "c" else sqrt(-unit_gap(x)) + 0.0
     return divide(1, root)
 
 
@@ -379,15 +386,23 @@ copysign = elementwise(
 heaviside = elementwise(
     "heaviside", np.heaviside, None, Selection(lambda z, x, y: np.equal(x, 0)), samples=pairs, tie="0 in x"
 )
-nextafter = elementwise("nextafter", np.nextafter, 1, None)
+nextafter = elementwise("nextafter", np.nextafter, 1, None, samples=pairs)
 
 
 def _two_to(n: Any, like: Any) -> Any:
     """2^n in the precision of `like`."""
+    if not isinstance(n, Tracer):
+        n = np.asarray(n).astype(np.int64)  # a number has been lifted to a float
     return np.ldexp(np.ones((), dtype_of(like)), n)
 
 
-ldexp = elementwise("ldexp", np.ldexp, lambda z, x, n: _two_to(n, x), None)
+ldexp = elementwise(
+    "ldexp",
+    np.ldexp,
+    lambda z, x, n: _two_to(n, x),
+    None,
+    samples=lambda rng: iter([((rng.normal(size=3), np.array([2, -1, 0])), {}), ((0.7, 3), {})]),
+)
 # The fractional parts of modf and frexp; `arrays.functions.parts` joins them with the whole ones.
 modf_fraction = elementwise("modf_fraction", lambda x: np.modf(x)[0], 1, samples=real)
 frexp_exponent = nondifferentiable("frexp_exponent", lambda x: np.frexp(x)[1])
@@ -406,7 +421,12 @@ rint = nondifferentiable("rint", np.rint, tie=_CONSTANT)
 spacing = nondifferentiable("spacing", np.spacing, tie=_CONSTANT)
 floor_divide = nondifferentiable("floor_divide", np.floor_divide, tie=_CONSTANT)
 
-for _name in ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "isnan", "isinf", "isfinite", "signbit", "isnat", "logical_and", "logical_or", "logical_not", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift", "gcd", "lcm", "bitwise_count"]:
+_TRUTHS = (
+    "equal not_equal less less_equal greater greater_equal isnan isinf isfinite signbit isnat logical_and "
+    "logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_xor invert left_shift right_shift gcd "
+    "lcm bitwise_count"
+)
+for _name in _TRUTHS.split():
     nondifferentiable(_name, getattr(np, _name))
 
 
@@ -416,11 +436,12 @@ sign = elementwise(
     "sign",
     np.sign,
     Wirtinger(None, lambda y, z: 0.5 / abs(z), lambda y, z: -0.5 * y * y / abs(z)),
+    samples=real,
     tie=_CONSTANT,
 )
 conjugate = elementwise("conjugate", np.conjugate, Wirtinger(1, 0.0, 1.0), samples=real)
 real_part = elementwise("real", np.real, Wirtinger(1, 0.5, 0.5), samples=real)
-imag_part = elementwise("imag", np.imag, Wirtinger(0, -0.5j, 0.5j))
+imag_part = elementwise("imag", np.imag, Wirtinger(0, -0.5j, 0.5j), samples=real)
 real_part.views = imag_part.views = True  # of complex arrays; writes through them reach the array
 angle = elementwise(
     "angle",
@@ -430,6 +451,7 @@ angle = elementwise(
         lambda y, z: -0.5j / z,
         lambda y, z: 0.5j / conjugate(z),
     ),
+    samples=real,
 )
 
 
@@ -440,12 +462,22 @@ def _astype(x: Any, *, dtype: np.dtype[Any]) -> Any:
     return x.astype(dtype) if hasattr(x, "astype") else dtype.type(x)
 
 
-astype = elementwise("astype", _astype, 1)
+astype = elementwise(
+    "astype",
+    _astype,
+    1,
+    samples=lambda rng: iter([((rng.normal(size=3),), {"dtype": np.dtype(t)}) for t in ("g", "D")]),
+)
 
 
 def _where(condition: Any, x: Any, y: Any) -> Any:
     result = np.where(condition, x, y)
     return result if result.ndim else result[()]
+
+
+def _where_samples(rng: np.random.Generator) -> Samples:
+    for condition, x, y in (((3,), (3,), (3,)), ((2, 1), (3,), ()), ((), (2, 3), (3,)), ((0,), (0,), ())):
+        yield (rng.random(condition) < 0.5, rng.normal(size=x), rng.normal(size=y)), {}
 
 
 where = linear(
@@ -456,4 +488,5 @@ where = linear(
     lambda ct, c, x, y: fit(where(c, 0.0, ct), y),
     zeros="both",
     functions=(np.where,),
+    samples=_where_samples,
 )

@@ -155,7 +155,24 @@ def _getitem(x: Any, *, index: Any) -> Any:
     return x[index]
 
 
-getitem = register(Primitive("getitem", _getitem, (GetItemSlot(None),), kind="index", views=True))
+def _index_samples(rng: np.random.Generator, last: int = 1) -> Any:
+    """Arrays and indices of every kind: basic, advanced (repeated, unless `last` is 2), masks, mixed, empty."""
+    for index in (1, (slice(None), -1), (..., None, slice(1, None, -1)), np.array([1, 0, last]), np.eye(3, 2) == 1):
+        yield rng.normal(size=(3, 2)), index
+    yield rng.normal(size=(3, 3, 2)), (np.array([0, 1, last]), slice(0, 2), np.array([1, 0, 0]))
+    yield rng.normal(size=3), np.array([], np.intp)
+
+
+def _getitem_samples(rng: np.random.Generator) -> Any:
+    for x, index in _index_samples(rng):
+        yield (x,), {"index": index}
+
+
+getitem = register(
+    Primitive(
+        "getitem", _getitem, (GetItemSlot(None),), kind="index", views=True, samples=_getitem_samples
+    )
+)
 
 
 def _scatter(*cts: Any, indices: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
@@ -165,12 +182,19 @@ def _scatter(*cts: Any, indices: tuple[Any, ...], shape: tuple[int, ...], dtype:
     return total
 
 
+def _scatter_samples(rng: np.random.Generator) -> Any:
+    for x, index in _index_samples(rng):
+        cts = rng.normal(size=x[index].shape), rng.normal(size=x[..., 0].shape)
+        yield cts, {"indices": (index, (..., 0)), "shape": x.shape, "dtype": x.dtype}
+
+
 scatter = linear(
     "scatter",
     _scatter,
     lambda ct, k, *cts, indices, shape, dtype: getitem(ct, index=indices[k]),
     variadic=True,
     zeros="apply",
+    samples=_scatter_samples,
 )
 
 
@@ -253,8 +277,19 @@ def _push_set_item(values: Any, tangents: Any, params: dict[str, Any], out: Meta
     return Masked(result, Marks.of(base, out.shape).extended(index, live))
 
 
+def _set_item_samples(rng: np.random.Generator) -> Any:
+    for x, index in _index_samples(rng, 2):  # `arrays.buffers` makes indices distinct
+        yield (rng.normal(size=x[index].shape), x), {"index": index}
+        yield (rng.normal(), x), {"index": index}
+
+
 set_item = register(
     Primitive(
-        "set_item", _set_item, (SetItemSlot(None), SetItemSlot(None)), kind="index", joint=_push_set_item
+        "set_item",
+        _set_item,
+        (SetItemSlot(None), SetItemSlot(None)),
+        kind="index",
+        joint=_push_set_item,
+        samples=_set_item_samples,
     )
 )

@@ -70,7 +70,7 @@ def mT(x: Any) -> Any:
 
 
 def _conj(x: Any) -> Any:
-    return ew.conjugate(x) if x.dtype.kind == "c" else x
+    return ew.conjugate(x) if dtype_of(x).kind == "c" else x
 
 
 def _mH(x: Any) -> Any:

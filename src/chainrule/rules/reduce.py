@@ -102,20 +102,22 @@ class Extremum(LinearMap):
         self.keepdims = keepdims
         self.ties = _equal(x, _restore(y, self.x, axis, keepdims))
 
-    def _shares(self, dtype: Any) -> Any:
-        shares = cast(self.ties, dtype)
-        return shares / sum_(shares, axis=self.axis, keepdims=True)
+    def _counts(self, dtype: Any) -> Any:
+        return cast(sum_(self.ties, axis=self.axis, keepdims=True), dtype)
 
     def apply(self, tangent: Any) -> Any:
-        shares = self._shares(self.x.dtype)
-        value = where(self.ties, shares * dense(tangent), 0.0)
-        return sum_(value, axis=self.axis, keepdims=self.keepdims)
+        total = sum_(where(self.ties, dense(tangent), 0.0), axis=self.axis, keepdims=True)
+        mean = total / self._counts(self.x.dtype)
+        return mean if self.keepdims else reshape(mean, shape=self._out())
+
+    def _out(self) -> tuple[int, ...]:
+        axis = self.axis
+        return () if axis is None else tuple(n for k, n in enumerate(self.x.shape) if k not in axis)
 
     def transpose(self, ct: Any, own: bool = False) -> Any:
         ties, x = self.ties, self.x
-        shares = self._shares(x.dtype)
-        value = broadcast_to(_restore(dense(ct), x, self.axis, self.keepdims), shape=x.shape)
-        value = where(ties, shares * value, 0.0)
+        share = _restore(dense(ct), x, self.axis, self.keepdims) / self._counts(x.dtype)
+        value = where(ties, share, 0.0)
         if ct.__class__ is not Masked:
             return Masked(value, lambda: ties)
         return Masked(value, lambda: ties & _restore(ct.live(), x, self.axis, self.keepdims))

@@ -19,7 +19,7 @@ from chainrule.core.primitive import Primitive, register
 from chainrule.rules.elementwise import Samples
 from chainrule.rules.indexing import getitem, set_item
 
-__all__ = ["broadcast_to", "concatenate", "diagonal", "duplicate", "flip", "join_parts", "pad", "reshape", "roll", "transpose", "tri"]
+__all__ = ["broadcast_to", "concatenate", "diagonal", "duplicate", "flip", "imaginary", "pad", "reshape", "roll", "transpose", "tri"]
 
 
 def _one(*shape: int, **params: Any) -> Any:
@@ -181,21 +181,14 @@ duplicate = linear(
 )
 
 
-def _join_parts(re: Any, im: Any) -> Any:
-    z = np.empty(np.broadcast_shapes(np.shape(re), np.shape(im)), np.result_type(re, im, np.complex64))
-    z.real, z.imag = re, im
+def _imaginary(x: Any) -> Any:
+    z = np.zeros(np.shape(x), np.result_type(x, np.complex64))
+    z.imag = x
     return z if z.ndim else z[()]
 
 
-# Not re + 1j * im, which is NaN where im is infinite.
-join_parts = linear(
-    "join_parts",
-    _join_parts,
-    lambda ct, re, im: fit(np.real(ct), re),
-    lambda ct, re, im: fit(np.imag(ct), im),
-    zeros="both",
-    samples=lambda rng: iter([((rng.normal(size=3), rng.normal(size=(2, 3))), {})]),
-)
+# Not 1j * x, which is NaN where x is infinite.
+imaginary = linear("imaginary", _imaginary, lambda ct, x: np.imag(ct), samples=_one(2, 3))
 pad = linear(
     "pad",
     lambda x, *, widths: np.pad(x, widths),
@@ -205,4 +198,4 @@ pad = linear(
 )
 
 
-batching(duplicate, join_parts)(align)
+batching(duplicate, imaginary)(align)

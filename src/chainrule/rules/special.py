@@ -379,6 +379,7 @@ def _dawsn_slope(y: Any, x: Any) -> Any:
     """1 - 2 x y, by its asymptotic series where it cancels."""
     if dtype_of(x).kind == "c":
         return 1 - 2 * x * y
+    x = ew.astype(x, dtype=dtype_of(y))  # of half precision the series would overflow
     far = abs(x) > 7
     u = where(far, x, 10.0)
     s = 0.5 / (u * u)
@@ -685,10 +686,10 @@ i0e = rule("i0e", lambda y, x: i1e(x) - np.sign(x) * i0e(x), samples=positive, t
 i1e = rule("i1e", lambda y, x: 0.5 * (i0e(x) + ive(2, x)) - np.sign(x) * i1e(x), samples=positive, tie=_EVEN)
 k0e = rule("k0e", lambda y, x: k0e(x) - k1e(x), samples=positive)
 k1e = rule("k1e", lambda y, x: k1e(x) - 0.5 * (k0e(x) + kve(2, x)), samples=positive)
-hankel1 = rule("hankel1", "v", lambda y, v, x: _half_difference(hankel1)(y, v, x))
-hankel2 = rule("hankel2", "v", lambda y, v, x: _half_difference(hankel2)(y, v, x))
-hankel1e = rule("hankel1e", "v", lambda y, v, x: _half_difference(hankel1e)(y, v, x) - 1j * y)
-hankel2e = rule("hankel2e", "v", lambda y, v, x: _half_difference(hankel2e)(y, v, x) + 1j * y)
+hankel1 = rule("hankel1", "v", lambda y, v, x: _half_difference(hankel1)(y, v, x), samples=box(1.5, (0.5, 3)))
+hankel2 = rule("hankel2", "v", lambda y, v, x: _half_difference(hankel2)(y, v, x), samples=box(1.5, (0.5, 3)))
+hankel1e = rule("hankel1e", "v", lambda y, v, x: _half_difference(hankel1e)(y, v, x) - 1j * y, samples=box(1.5, (0.5, 3)))
+hankel2e = rule("hankel2e", "v", lambda y, v, x: _half_difference(hankel2e)(y, v, x) + 1j * y, samples=box(1.5, (0.5, 3)))
 airy_ai = rule("airy_ai", lambda y, x: airy_aip(x), ufunc=lambda x: sc.airy(x)[0], samples=real)
 airy_aip = rule("airy_aip", lambda y, x: x * airy_ai(x), ufunc=lambda x: sc.airy(x)[1], samples=real)
 airy_bi = rule("airy_bi", lambda y, x: airy_bip(x), ufunc=lambda x: sc.airy(x)[2], samples=real)

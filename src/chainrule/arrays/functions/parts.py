@@ -1,4 +1,4 @@
-"""NumPy's ufuncs of two outputs on traced values: one primitive per output."""
+"""NumPy's ufuncs of two outputs on traced values, one primitive per output; and `sinc`, which is no ufunc."""
 
 from __future__ import annotations
 
@@ -35,3 +35,8 @@ def outputs(name: str, *primitives: Any) -> Callable[..., tuple[Any, ...]]:
 implements(np.modf)(outputs("modf", ew.modf_fraction, ew.trunc))
 implements(np.frexp)(outputs("frexp", ew.frexp_mantissa, ew.frexp_exponent))
 implements(np.divmod)(outputs("divmod", ew.floor_divide, ew.remainder))
+
+
+@implements(np.sinc)
+def sinc(x: Any) -> Any:
+    return bind(ew.sinc, x)

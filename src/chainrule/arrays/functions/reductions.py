@@ -180,6 +180,10 @@ def counted(a: Any, axes: tuple[int, ...] | None, where: Any) -> Any:
     return reduce.sum_(_mask(where, a.shape).astype(np.intp), axis=axes, keepdims=True)
 
 
+def _some(condition: Any) -> bool:
+    return condition if condition.__class__ is bool else bool(np.any(innermost(condition)))
+
+
 def _quotient(total: Any, count: Any) -> Any:
     """``total / count`` in the dtype of `total`."""
     if isinstance(count, int):
@@ -197,7 +201,7 @@ def mean(
 ) -> Any:
     a = asarray(a)
     count = counted(a, over(axis, len(a.shape)), where)
-    if np.any(innermost(count) == 0):
+    if _some(count == 0):
         warnings.warn("Mean of empty slice", RuntimeWarning, stacklevel=2)
     half = dtype is None and a.dtype == np.float16
     total = sum_(a, axis, np.float32 if half else _float_for(a, dtype), None, keepdims, where=where)
@@ -221,7 +225,7 @@ def var(
     a = asarray(a)
     count = counted(a, over(axis, len(a.shape)), where)
     dof = count - _ddof(ddof, correction)
-    if np.any(innermost(dof) <= 0):
+    if _some(dof <= 0):
         warnings.warn("Degrees of freedom <= 0 for slice", RuntimeWarning, stacklevel=2)
     dtype = _float_for(a, dtype)
     center = mean
@@ -268,10 +272,12 @@ def _level(a: Any, variance: Any, axis: Any, keepdims: bool, where: Any) -> Any:
     if a.size == 0:
         return False
     v, eps = innermost(variance), np.finfo(a.dtype).eps if a.dtype.kind in "fc" else 0.0
-    one = a if "where" in _outside(a, where, 0.0) else a[_first(a, over(axis, a.ndim))]
-    if not np.any(v <= (8 * eps * np.max(np.abs(innermost(one)))) ** 2):
+    values = innermost(a)
+    if not _outside(where, 0.0):
+        values = values[(..., *_first(a, over(axis, a.ndim)))]
+    if not np.any(v <= (8 * eps * np.max(np.abs(values))) ** 2):
         return False
-    first = max_(a, axis, keepdims=True, **_outside(a, where, -math.inf))
+    first = max_(a, axis, keepdims=True, **_outside(where, -math.inf))
     return all_(a == first, axis, keepdims=keepdims, where=where)
 
 
@@ -280,7 +286,7 @@ def _first(a: Any, axes: tuple[int, ...] | None) -> tuple[slice, ...]:
     return tuple(slice(1) if axes is None or k in axes else slice(None) for k in range(a.ndim))
 
 
-def _outside(a: Any, where: Any, initial: float) -> dict[str, Any]:
+def _outside(where: Any, initial: float) -> dict[str, Any]:
     return {} if where is _NO or where is True else {"where": where, "initial": initial}
 
 
