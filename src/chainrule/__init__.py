@@ -13,11 +13,7 @@ _NAMES = {
         (
             "derivative",
             "grad",
-            "hessian",
             "hvp",
-            "jacfwd",
-            "jacobian",
-            "jacrev",
             "jvp",
             "linearize",
             "value_and_grad",
@@ -25,7 +21,9 @@ _NAMES = {
         ),
         "chainrule.api",
     ),
-    **dict.fromkeys(("checkpoint", "custom_jvp", "custom_vjp", "stop_gradient"), "chainrule.eager.custom"),
+    **dict.fromkeys(("hessian", "jacfwd", "jacobian", "jacrev"), "chainrule.jacobians"),
+    "checkpoint": "chainrule.eager.checkpoint",
+    **dict.fromkeys(("custom_jvp", "custom_vjp", "stop_gradient"), "chainrule.eager.custom"),
     "variable": "chainrule.eager.variable",
     "vmap": "chainrule.vectorize",
     **dict.fromkeys(

@@ -78,7 +78,8 @@ def name_of(function: object) -> str:
     return f"{name} ({os.path.basename(code.co_filename)}:{code.co_firstlineno})" if code else name
 
 
-def unmasked(error: ValueError) -> Exception:
-    """The exception that NumPy hid behind ``setting an array element with a sequence``, or `error` itself."""
+def unmask(error: ValueError) -> None:
+    """Raise the exception that NumPy hid behind ``setting an array element with a sequence``, if it did."""
     cause = error.__cause__
-    return cause if isinstance(cause, ChainruleError) else error
+    if isinstance(cause, ChainruleError):
+        raise cause from None

@@ -184,9 +184,7 @@ class Point:
                 raise ArgumentError(f"the {what} of {name(k)} has not the structure of its primal")
             flat.extend(parts)
         return [
-            checked(tangent, leaf.value, what)
-            for tangent, leaf in zip(flat, self.leaves, strict=True)
-            if leaf.active
+            checked(tangent, leaf.value, what) for tangent, leaf in zip(flat, self.leaves, strict=True) if leaf.active
         ]
 
 
@@ -198,9 +196,7 @@ def checked(tangent: Any, primal: Any, what: str) -> Any:
     if dtype_of(tangent).kind not in "fciub":
         raise ArgumentError(f"a {what} has dtype {dtype_of(tangent)}: it must be numeric")
     if shape_of(tangent) != shape_of(primal):
-        raise ArgumentError(
-            f"a {what} has shape {shape_of(tangent)} where its primal has shape {shape_of(primal)}"
-        )
+        raise ArgumentError(f"a {what} has shape {shape_of(tangent)} where its primal has shape {shape_of(primal)}")
     if isinstance(tangent, np.ndarray) and not tangent.ndim:
         tangent = tangent[()]
     if dtype_of(primal).kind != "c" and dtype_of(tangent).kind == "c":

@@ -386,9 +386,7 @@ def _point(x: ArrayLike) -> Array:
     if point.dtype.kind in "iu":
         return point.astype(np.float64)
     if point.dtype.kind != "f":
-        raise ArgumentError(
-            f"x must be real numbers; got dtype {point.dtype}. Convert it first: x.astype(float)."
-        )
+        raise ArgumentError(f"x must be real numbers; got dtype {point.dtype}. Convert it first: x.astype(float).")
     return point
 
 
@@ -403,9 +401,7 @@ def _steps(step: ArrayLike, x: Array) -> Array:
     try:
         steps = np.broadcast_to(np.asarray(step, dtype=x.dtype), x.shape)
     except (TypeError, ValueError) as error:
-        raise ArgumentError(
-            f"step must be a number or broadcast to the shape {x.shape} of x: {error}"
-        ) from error
+        raise ArgumentError(f"step must be a number or broadcast to the shape {x.shape} of x: {error}") from error
     if not (np.isfinite(steps) & (steps > 0)).all():
         raise ArgumentError(f"step must be positive and finite; got {step!r}.")
     return steps

@@ -80,10 +80,10 @@ __all__ = [
 ]
 
 # Functions that take a list of arrays, which is not one array.
-_OF_LISTS = frozenset(
-    "concatenate concat stack vstack hstack dstack column_stack row_stack block select choose piecewise "
-    "multi_dot lexsort broadcast_shapes einsum_path savez savez_compressed".split()
-)
+_OF_LISTS = {
+    *("concatenate", "concat", "stack", "vstack", "hstack", "dstack", "column_stack", "row_stack", "block"),
+    *("select", "choose", "piecewise", "lexsort", "multi_dot", "broadcast_shapes", "einsum_path"),
+}
 _WRAPPED_MODULES = frozenset({"linalg", "fft"})
 
 
@@ -224,7 +224,7 @@ class vectorize:
             return self._plain(*args, **options)
         if self._special or options:
             raise UnsupportedError(
-                f"numpy.vectorize with signature=, excluded= or keyword arguments on traced values (at {user_line()})"
+                f"numpy.vectorize with signature=, excluded= or keywords on traced values (at {user_line()})"
             )
         arrays = _np.broadcast_arrays(*[array_of(a) for a in args])
         wanted = arrays[0].shape

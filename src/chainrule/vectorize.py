@@ -146,9 +146,7 @@ def _one_by_one(
 ) -> tuple[list[Any], Any]:
     results = []
     for k in range(size):
-        args, kwargs = build(
-            structure, [x if axis is None else x[k] for x, axis in zip(columns, places, strict=True)]
-        )
+        args, kwargs = build(structure, [x if axis is None else x[k] for x, axis in zip(columns, places, strict=True)])
         results.append(result_leaves(f(*args, **kwargs)))
     if not results:
         raise ArgumentError(f"vmap of {name_of(f)} over no rows: its result is not known")

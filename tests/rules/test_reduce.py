@@ -9,8 +9,8 @@ from chainrule.core.primitive import Primitive
 from chainrule.rules import order, reduce
 from tests.helpers import check
 
-PRIMITIVES = {p for m in (reduce, order) for p in vars(m).values() if isinstance(p, Primitive)}
-SAMPLED = sorted((p for p in PRIMITIVES if p.samples), key=lambda p: p.name)
+NAMED = {getattr(module, name) for module in (reduce, order) for name in module.__all__}
+SAMPLED = sorted((p for p in NAMED if isinstance(p, Primitive) and p.samples), key=lambda p: p.name)
 
 
 def samples(primitive):

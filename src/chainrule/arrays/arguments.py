@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from chainrule.core.dispatch import Tracer
+from chainrule.core.dispatch import Tracer, plain_operand
 from chainrule.errors import UnsupportedError, lost
 
 __all__ = ["asarray", "axes", "axis", "flat_shape", "plain", "refuse"]
@@ -16,7 +16,11 @@ __all__ = ["asarray", "axes", "axis", "flat_shape", "plain", "refuse"]
 
 def asarray(x: Any) -> Any:
     """A traced value as it is, anything else as a plain array."""
-    return x if isinstance(x, Tracer) else np.asarray(x)
+    if isinstance(x, Tracer):
+        return x
+    if isinstance(x, np.ndarray) and x.__class__ is not np.ndarray:
+        x = plain_operand(x, "a function")
+    return np.asarray(x)
 
 
 def axis(value: Any, ndim: int) -> int:

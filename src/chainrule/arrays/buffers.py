@@ -30,6 +30,9 @@ from chainrule.rules.indexing import getitem, is_basic, set_item, static_index
 
 __all__ = ["Buffer", "unwrap", "write", "write_out"]
 
+MAKE_FILLABLE = (
+    "Make the array with chainrule.numpy.zeros or empty, with np.zeros_like(traced), or by copying a traced one."
+)
 _PARTS = (ew.real_part, ew.imag_part)
 _READ_ONLY = (shape.broadcast_to,)
 
@@ -56,8 +59,8 @@ def write(target: Any, index: Any, value: Any) -> None:
         value = _whole(value, index, target)
     if isinstance(value, Tracer) and value.level > root.level:
         raise LostDerivativeError(
-            f"a value of an inner transformation is written into an array of an outer one (at {user_line()}); "
-            "the derivative would be lost. Return it from the inner function, or make the array inside it."
+            f"a value of an inner transformation is written (at {user_line()}) into an array of an outer one; the "
+            "derivative would be lost. Return it from the inner function, or make the array inside it."
         )
     index, value = _last_wins(index, value, root.shape)
     root.set(index, value)
@@ -235,16 +238,13 @@ def _check_alias(root: Any) -> None:
     """Raise if a written argument of a transformation may share memory with another one."""
     transformation = getattr(root, "tape", None) or getattr(root, "run", None)
     inputs = getattr(transformation, "inputs", None) or ()
-    for identity, array in inputs:
-        if identity == id(root):
-            break
-    else:
-        return
-    for other, content in inputs:
-        if other != identity and np.may_share_memory(innermost(array), innermost(content)):
+    own = [content for identity, content in inputs if identity == id(root)]
+    others = [content for identity, content in inputs if identity != id(root)]
+    for content in others if own else ():
+        if np.may_share_memory(innermost(own[0]), innermost(content)):
             raise AliasError(
-                f"an argument that is written to (at {user_line()}) may share memory with another argument: the "
-                "derivative with respect to each of them is not defined. Pass a copy of one."
+                f"an argument that is written to (at {user_line()}) may share memory with another argument; "
+                "the derivative with respect to each of them is not defined. Pass a copy of one."
             )
 
 
@@ -289,10 +289,7 @@ def write_out(out: Any, result: Any) -> Any:
         write(out, ..., result)
         return out
     if isinstance(unwrap(result), Tracer):
-        raise lost(
-            "writing a traced value into a plain array",
-            "Make the array with chainrule.numpy.zeros/empty, np.zeros_like(traced) or a copy of a traced array.",
-        )
+        raise lost("writing a traced value into a plain array", MAKE_FILLABLE)
     np.copyto(out, unwrap(result), casting="same_kind")
     return out
 
@@ -390,8 +387,8 @@ class Buffer(Tracer):
     def _check_exports(self) -> None:
         if any(r() is not None for r in self._exports):
             raise LostDerivativeError(
-                f"a traced value is written (at {user_line()}) into an array of which a plain view exists, made by "
-                "np.asarray; the view would lose the derivative. Copy it, np.array(y), or use y itself."
+                f"a traced value is written (at {user_line()}) into an array of which a plain view exists, made "
+                "by np.asarray; the view would lose the derivative. Copy it, np.array(y), or use y itself."
             )
         self._exports = []
 
@@ -416,11 +413,13 @@ class Buffer(Tracer):
                 pass  # plain content has no derivative to lose
         result = function(*_stripped(args), **_stripped(kwargs))
         if isinstance(result, np.ndarray) and np.may_share_memory(result, self.plain(function.__name__)):
-            return result.copy() if result.base is None else protocols.array_function(self, function, types, args, kwargs)
+            return (
+                result.copy() if result.base is None else protocols.array_function(self, function, types, args, kwargs)
+            )
         return _buffered(result)
 
     def __getitem__(self, index: Any) -> Any:
-        if not self.shape:  # type: ignore[attr-defined]
+        if not self.shape:
             return unwrap(self)[index] if not isinstance(self.value, Tracer) else self.value
         result = bind(getitem, self, index=static_index(index))
         if getattr(result, "owner", None) is not None:
@@ -457,14 +456,14 @@ class Buffer(Tracer):
         raise TypeError("unhashable type: an array")
 
     def __iter__(self) -> Iterator[Any]:
-        if not self.shape:  # type: ignore[attr-defined]
+        if not self.shape:
             raise TypeError("iteration over a 0-d array")
-        return iter([self[k] for k in range(self.shape[0])])  # type: ignore[attr-defined]
+        return iter([self[k] for k in range(self.shape[0])])
 
     def __len__(self) -> int:
-        if not self.shape:  # type: ignore[attr-defined]
+        if not self.shape:
             raise TypeError("len() of unsized object")
-        return int(self.shape[0])  # type: ignore[attr-defined]
+        return int(self.shape[0])
 
     def __reduce__(self) -> Any:
         return (Buffer, (self.plain("pickling"),))

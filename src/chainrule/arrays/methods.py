@@ -126,7 +126,7 @@ def _rdivmod(self: Any, other: Any) -> Any:
 
 def _round(self: Any, digits: int | None = None) -> Any:
     if not self.shape and digits is None:
-        return round(innermost(self).item())
+        return round(self.value)  # an integer
     return np.round(self, digits or 0)
 
 
@@ -159,7 +159,7 @@ def _len(self: Any) -> int:
 def _iter(self: Any) -> Any:
     if not self.shape:
         raise LostDerivativeError(f"iteration over a traced number (at {user_line()}): it has no elements")
-    return iter([self[k] for k in range(self.shape[0])])
+    return (self[k] for k in range(self.shape[0]))  # one by one: the loop may write to what comes next
 
 
 def _contains(self: Any, value: Any) -> bool:
@@ -181,6 +181,7 @@ for _name, _what in {
     "__int__": "int(x) of a traced value",
     "__complex__": "complex(x) of a traced value",
     "__index__": "using a traced value as an integer index or length",
+    "as_integer_ratio": "making a fraction of a traced value",
     "__trunc__": "truncating a traced value to an integer",
     "__floor__": "math.floor of a traced value",
     "__ceil__": "math.ceil of a traced value",
@@ -221,7 +222,8 @@ def _repr(self: Any) -> str:
 
 
 def _format(self: Any, spec: str) -> str:
-    return TracedText(f"Traced({format(innermost(self), spec)})")
+    value = innermost(self)
+    return TracedText(f"Traced({format(value, spec) if np.ndim(value) == len(self.shape) else value!r})")
 
 
 # -- attributes and methods ---------------------------------------------------------------------------
@@ -237,10 +239,40 @@ def _delegate(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in (
-    "all any argmax argmin argsort choose clip conj conjugate cumprod cumsum diagonal dot max mean min "
-    "nonzero prod ptp ravel repeat round searchsorted squeeze std sum swapaxes take trace var argpartition"
-).split():
+for _name in [
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "argsort",
+    "choose",
+    "clip",
+    "conj",
+    "conjugate",
+    "cumprod",
+    "cumsum",
+    "diagonal",
+    "dot",
+    "max",
+    "mean",
+    "min",
+    "nonzero",
+    "prod",
+    "ptp",
+    "put",
+    "ravel",
+    "repeat",
+    "round",
+    "searchsorted",
+    "squeeze",
+    "std",
+    "sum",
+    "swapaxes",
+    "take",
+    "trace",
+    "var",
+    "argpartition",
+]:
     if hasattr(np, _name):
         setattr(Tracer, _name, _delegate(_name))
 
@@ -281,6 +313,10 @@ def _sort(self: Any, axis: int = -1, **options: Any) -> None:
     buffers.replace(self, np.sort(self, axis=axis, **options))
 
 
+def _partition(self: Any, kth: Any, axis: int = -1, **options: Any) -> None:
+    buffers.replace(self, np.partition(self, kth, axis, **options))
+
+
 def _fill(self: Any, value: Any) -> None:
     buffers.write(self, ..., value)
 
@@ -299,8 +335,56 @@ def _size(self: Any) -> int:
     return int(np.prod(self.shape))
 
 
-def _flat(self: Any) -> Any:
-    return iter(np.ravel(self))
+class Flat:
+    """What ``x.flat`` gives: the elements one after the other, to read and to write."""
+
+    __slots__ = ("_array",)
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+
+    def __iter__(self) -> Any:
+        return (self._array[place] for place in np.ndindex(self._array.shape))
+
+    def __len__(self) -> int:
+        return int(self._array.size)
+
+    def __getitem__(self, index: Any) -> Any:
+        value = np.ravel(self._array)[index]
+        return np.copy(value) if value.shape else value
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        shape = self._array.shape
+        places = np.arange(self._array.size)[index]
+        size = np.size(places)
+        values = np.ravel(buffers.array_of(value))
+        if size:
+            values = values[np.arange(size) % values.size] if values.size > 1 else values[0]
+            buffers.write(self._array, np.unravel_index(places, shape), values)
+
+
+def _set_flat(self: Any, value: Any) -> None:
+    Flat(self)[:] = value
+
+
+def _set_shape(self: Any, shape: Any) -> None:
+    raise UnsupportedError(f"assignment to the shape of a traced array (at {user_line()}); use reshape")
+
+
+def _set_part(name: str) -> Callable[[Any, Any], None]:
+    def assign(self: Any, value: Any) -> None:
+        buffers.write(getattr(np, name)(self), ..., value)
+
+    return assign
+
+
+def _missing(self: Any, name: str) -> Any:
+    """What an array has and a traced one has not. Questions by underscored names get an honest no."""
+    if name == "_numba_type_":
+        raise lost("calling a numba-compiled function with a traced value", "Give it a rule with chainrule.custom_vjp.")
+    if not name.startswith("_") and hasattr(np.ndarray, name):
+        raise UnsupportedError(f"ndarray.{name} is not supported for traced values (at {user_line()})")
+    raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 _METHODS = {
@@ -335,9 +419,11 @@ _METHODS = {
     "compress": _compress,
     "astype": _astype,
     "sort": _sort,
+    "partition": _partition,
+    "__getattr__": _missing,
     "fill": _fill,
     "view": _view,
-    "shape": property(lambda self: shape_of(self.value)),
+    "shape": property(lambda self: shape_of(self.value), _set_shape),
     "dtype": property(lambda self: dtype_of(self.value)),
     "ndim": property(lambda self: len(shape_of(self.value))),
     "size": property(_size),
@@ -345,9 +431,9 @@ _METHODS = {
     "nbytes": property(lambda self: self.dtype.itemsize * self.size),
     "T": property(lambda self: np.transpose(self)),
     "mT": property(lambda self: np.matrix_transpose(self)),
-    "real": property(lambda self: np.real(self)),
-    "imag": property(lambda self: np.imag(self)),
-    "flat": property(_flat),
+    "real": property(lambda self: np.real(self), _set_part("real")),
+    "imag": property(lambda self: np.imag(self), _set_part("imag")),
+    "flat": property(Flat, _set_flat),
     "device": property(lambda self: "cpu"),
 }
 for _name, _method in _METHODS.items():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from chainrule.arrays.arguments import asarray
 from chainrule.core.dispatch import Tracer, shape_of
 from chainrule.rules import shape as rules

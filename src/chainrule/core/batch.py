@@ -25,9 +25,7 @@ class RowsControlFlowError(ChainruleError):
     """The program needs one plain value where every row has its own; `vmap` then runs row by row."""
 
     def __init__(self, batch: Batch) -> None:
-        super().__init__(
-            f"a batched value is used as a plain one (a condition, an index, float(x)) at {user_line()}"
-        )
+        super().__init__(f"a batched value is used as a plain one (a condition, an index, float(x)) at {user_line()}")
         self.batch = batch
 
 
@@ -156,5 +154,3 @@ def batching(*primitives: Primitive) -> Callable[[Callable[..., Any]], Callable[
         return form
 
     return enter
-
-

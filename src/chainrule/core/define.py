@@ -169,9 +169,7 @@ def linear(
     slots = tuple(
         _ZERO
         if t is None
-        else LinearSlot(
-            t, () if variadic else _joint_reads(transposes), zeros=zeros, dense=dense, variadic=variadic
-        )
+        else LinearSlot(t, () if variadic else _joint_reads(transposes), zeros=zeros, dense=dense, variadic=variadic)
         for t in transposes
     )
     joint = variadic or sum(t is not None for t in transposes) > 1
@@ -222,7 +220,7 @@ def _reads(function: Callable[..., Any]) -> tuple[bool, ...] | None:
         return None
     used = set(code.co_cellvars)
     for instruction in dis.get_instructions(code):
-        if "FAST" in instruction.opname and "STORE_FAST" != instruction.opname:
+        if "FAST" in instruction.opname and instruction.opname != "STORE_FAST":
             value = instruction.argval
             used.update(value if isinstance(value, tuple) else (value,))
     return tuple(name in used for name in code.co_varnames[: code.co_argcount])

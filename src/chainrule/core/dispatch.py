@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import itertools
 import math
+import numbers
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.errors import UnsupportedError, user_line
+
 if TYPE_CHECKING:
     from chainrule.core.primitive import Primitive
 
-__all__ = ["Meta", "Tracer", "bind", "dtype_of", "fresh_level", "innermost", "meta_of", "shape_of"]
+__all__ = ["Meta", "Tracer", "bind", "dtype_of", "fresh_level", "innermost", "meta_of", "plain_operand", "shape_of"]
 
 fresh_level = itertools.count(1).__next__
 
+_OBJECT = np.dtype(object)
 _FLOAT64, _COMPLEX128 = np.dtype(np.float64), np.dtype(np.complex128)
 _PYTHON_DTYPES = {float: _FLOAT64, complex: _COMPLEX128, int: np.dtype(np.int64), bool: np.dtype(np.bool_)}
 
@@ -64,12 +68,41 @@ class Meta:
 def bind(primitive: Primitive, *args: Any, **params: Any) -> Any:
     """Evaluate `primitive`, or have the innermost transformation among `args` interpret it."""
     top = None
+    strange = False
     for arg in args:
-        if isinstance(arg, Tracer) and (top is None or arg.level > top.level):
-            top = arg
+        if arg.__class__ is np.ndarray:
+            strange = strange or arg.dtype is _OBJECT
+        elif isinstance(arg, Tracer):
+            if top is None or arg.level > top.level:
+                top = arg
+        elif arg.__class__ not in _PYTHON_DTYPES and not isinstance(arg, np.generic):
+            strange = True
     if top is None:
         return primitive.impl(*args, **params)
+    if strange:
+        args = tuple([plain_operand(a, primitive.name) for a in args])
     return top.process(primitive, args, params)
+
+
+def plain_operand(value: Any, name: str) -> Any:
+    """What meets a traced value in an operation; arrays of another kind raise, since theirs is another arithmetic."""
+    if isinstance(value, np.ndarray):
+        if value.__class__ is np.memmap:
+            value = value.view(np.ndarray)
+        if value.__class__ is np.ndarray and value.dtype is not _OBJECT:
+            return value
+        what = "an array of objects" if value.__class__ is np.ndarray else f"a {value.__class__.__name__}"
+        raise UnsupportedError(
+            f"{name} of a traced value and {what} (at {user_line()}): make it an ordinary array of numbers, "
+            "np.asarray(a, dtype=float); objects that are traced values are joined by chainrule.numpy.array"
+        )
+    if isinstance(value, numbers.Rational) and not isinstance(value, (int, np.generic)):
+        return float(value)
+    if hasattr(value, "__array_priority__") and not hasattr(value, "__array_function__"):
+        raise UnsupportedError(
+            f"{name} of a traced value and a {type(value).__name__} (at {user_line()}): make it a NumPy array"
+        )
+    return value
 
 
 def innermost(value: Any) -> Any:

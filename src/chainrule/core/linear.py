@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.core.dispatch import Meta, Tracer, dtype_of, shape_of
-from chainrule.core.live import Masked, dense, linear_live, product
+from chainrule.core.live import Masked, dense, finite, linear_live, product
 
 __all__ = [
     "Conjugate",
@@ -117,9 +117,7 @@ def cast(value: Any, dtype: np.dtype[Any]) -> Any:
 def _sum_to(value: Any, shape: tuple[int, ...]) -> Any:
     have = shape_of(value)
     lead = len(have) - len(shape)
-    axes = tuple(range(lead)) + tuple(
-        lead + k for k, n in enumerate(shape) if n == 1 and have[lead + k] != 1
-    )
+    axes = tuple(range(lead)) + tuple(lead + k for k, n in enumerate(shape) if n == 1 and have[lead + k] != 1)
     total = np.sum(value, axis=axes, keepdims=True) if axes else value
     return np.reshape(total, shape) if lead else total
 
@@ -309,8 +307,11 @@ class Select(Scale):
         if value.__class__ is Masked:
             live = live & value.live()
             value = value.value
-        chosen = value if whole else cast(share, dtype_of(value)) * value
-        return Masked(np.where(live, chosen, np.zeros((), dtype_of(value))), lambda: live)
+        chosen = (share if whole else cast(share, dtype_of(value))) * value
+        # Choosing by `where` costs three products: it is left to what a product does not make zero.
+        if isinstance(chosen, Tracer) or not finite(chosen):
+            chosen = np.where(live, value if whole else chosen, np.zeros((), dtype_of(value)))
+        return Masked(chosen, lambda: live)
 
     def apply(self, tangent: Any) -> Any:
         return expand(self._select(tangent), self.like_y)

@@ -70,7 +70,7 @@ def product(factor: Any, masked: Masked) -> Masked:
     """``factor * masked``, elementwise, where dead elements stay zero even at a pole of `factor`."""
     result = factor * masked.value
     # A traced product is always repaired: at a higher order the factor's derivative may have the pole.
-    if isinstance(result, Tracer) or not _finite(result):
+    if isinstance(result, Tracer) or not finite(result):
         live = masked.live()
         result = np.where(live, result, np.zeros((), innermost(result).dtype))
         return Masked(result, lambda: np.broadcast_to(live, result.shape))
@@ -79,11 +79,17 @@ def product(factor: Any, masked: Masked) -> Masked:
     return Masked(result, lambda: np.broadcast_to(masked.live(), result.shape))
 
 
-def _finite(array: Any) -> bool:
+def finite(array: Any) -> bool:
     # One vectorised pass; only an overflowing sum of finite numbers needs the second.
     return bool(np.isfinite(np.sum(array))) or bool(np.isfinite(array).all())
 
 
 def linear_live(function: Callable[[Any], Any], masked: Masked) -> Masked:
     """Apply a linear `function` with coefficients that cannot cancel (moves, sums) to both parts."""
-    return Masked(function(masked.value), lambda: function(masked.live().astype(np.float64)) != 0)
+
+    def live() -> Any:
+        ones = masked.live().astype(np.float64)
+        # Both parts, of which the function may take one.
+        return function(ones * (1 + 1j) if innermost(masked.value).dtype.kind == "c" else ones) != 0
+
+    return Masked(function(masked.value), live)

@@ -79,7 +79,7 @@ def private(array: Any) -> Any:
             lengths[0] += abs(array.strides[k]) != abs(array.strides[inner]) * array.shape[inner]
         lengths.insert(0, array.shape[k])
         inner = k
-    block = np.empty(lengths, array.dtype)
+    block: Any = np.empty(lengths, array.dtype)
     block = block[(*[slice(array.shape[k]) for k in order], 0)]
     block = block[tuple(slice(None, None, -1 if array.strides[k] < 0 else 1) for k in order)]
     copy = block.transpose(np.argsort(order))

@@ -14,10 +14,12 @@ import numpy as np
 from chainrule.core.dispatch import Tracer, dtype_of, shape_of
 from chainrule.core.linear import cast
 from chainrule.core.live import add, dense
-from chainrule.eager import forward, reverse
+from chainrule.eager import forward, reverse, shortcuts  # noqa: F401  (the short roads take effect)
 from chainrule.eager.forward import Dual, Pass
-from chainrule.eager.reverse import Reverse, Tape, collected, consume, keep, maps_of, sweep
-from chainrule.errors import unmasked
+from chainrule.eager.reverse import Reverse
+from chainrule.eager.sweep import collected, maps_of, sweep
+from chainrule.eager.tape import Tape, consume, keep
+from chainrule.errors import unmask
 from chainrule.leaves import build, result_leaves
 
 __all__ = ["Trace", "filled", "gradient_of_plain", "lower", "run_forward", "trace_reverse"]
@@ -57,9 +59,7 @@ class Trace:
     def pull(self, cts: Sequence[Any], free: bool = False) -> list[Any]:
         """The cotangents of the inputs for cotangents of the result's leaves (None: zero)."""
         seeds = [
-            (leaf.slot, ct)
-            for leaf, ct in zip(self.leaves, cts, strict=True)
-            if ct is not None and self._on_tape(leaf)
+            (leaf.slot, ct) for leaf, ct in zip(self.leaves, cts, strict=True) if ct is not None and self._on_tape(leaf)
         ]
         entries = self.tape.entries
         table = sweep(consume(entries) if free else keep(entries), self._count, seeds)
@@ -111,7 +111,8 @@ def trace_reverse(function: Callable[[list[Any]], Any], values: Sequence[Any], w
         result = function(inputs)
         return Trace(tape, range(len(values)), result)
     except ValueError as error:
-        raise unmasked(error) from error.__cause__
+        unmask(error)
+        raise
     finally:
         tape.close()
 
@@ -133,7 +134,8 @@ def gradient_of_plain(function: Callable[..., Any], args: tuple[Any, ...], n: in
     try:
         y = function(*args[:n], traced, *args[n + 1 :], **kwargs)
     except ValueError as error:
-        raise unmasked(error) from error.__cause__
+        unmask(error)
+        raise
     finally:
         tape.close()
     if y.__class__ is not Reverse or y.tape is not tape or y.value.__class__ not in reverse.SCALARS:
@@ -157,7 +159,8 @@ def run_forward(
     try:
         leaves, structure = result_leaves(function(inputs))
     except ValueError as error:
-        raise unmasked(error) from error.__cause__
+        unmask(error)
+        raise
     finally:
         run.open = False
     primals = [leaf.value if _of(leaf, run) else leaf for leaf in leaves]
@@ -171,9 +174,7 @@ def _of(leaf: Any, run: Pass) -> bool:
 def lower(tree: Any, trace: Trace) -> Any:
     """`tree` without the tracing of one transformation: auxiliary results."""
     leaves, structure = result_leaves(tree)
-    return build(
-        structure, [x.value if isinstance(x, Reverse) and x.tape is trace.tape else x for x in leaves]
-    )
+    return build(structure, [x.value if isinstance(x, Reverse) and x.tape is trace.tape else x for x in leaves])
 
 
 def filled(tangent: Any, primal: Any) -> Any:
@@ -194,5 +195,3 @@ def filled(tangent: Any, primal: Any) -> Any:
 
 def _inexact(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype if dtype.kind in "fc" else np.dtype(np.float64)
-
-

@@ -71,7 +71,11 @@ class Dual(Tracer):
         if dual.owner is None:  # the tangent of a view is made anew when its root is written to
             for a, t in zip(args, traced, strict=True):
                 if t and root_of(a).captured is False and _shares(tangent, a.tangent):
-                    root_of(a).captured = True
+                    # The next write to the root would reach the tangent of this result.
+                    if tangent.__class__ is np.ndarray:
+                        dual.tangent = tangent = tangent.copy()
+                    else:
+                        root_of(a).captured = True
         return dual
 
     def twin(self) -> Dual:
@@ -119,9 +123,7 @@ def _shares(a: Any, b: Any) -> bool:
     return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.may_share_memory(a, b)
 
 
-def push(
-    primitive: Primitive, values: tuple[Any, ...], tangents: list[Any], params: dict[str, Any], y: Any
-) -> Any:
+def push(primitive: Primitive, values: tuple[Any, ...], tangents: list[Any], params: dict[str, Any], y: Any) -> Any:
     """The tangent of the output (a tuple for several outputs), or None where it is zero."""
     if primitive.slots is None:
         raise UnsupportedError(
@@ -182,8 +184,6 @@ def _push_joint(
             return t.live().astype(np.float64)
         return np.full(shape_of(values[k]), 0.0 if t is None else 1.0)
 
-    partly = any(
-        t is None or t.__class__ is Masked for k, t in enumerate(tangents) if not static[k]
-    )
+    partly = any(t is None or t.__class__ is Masked for k, t in enumerate(tangents) if not static[k])
     result = run(change)
     return Masked(result, lambda: run(live) != 0) if partly else result

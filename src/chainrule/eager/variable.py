@@ -19,8 +19,9 @@ from chainrule.core.dispatch import Tracer, bind, dtype_of, shape_of
 from chainrule.core.linear import LinearMap
 from chainrule.core.primitive import Primitive
 from chainrule.core.views import link
-from chainrule.errors import ArgumentError, LostDerivativeError, user_line
 from chainrule.eager.drivers import filled
+from chainrule.eager.sweep import collected, pull_small
+from chainrule.errors import ArgumentError, LostDerivativeError, user_line
 from chainrule.leaves import checked
 
 __all__ = ["Variable", "variable"]
@@ -65,7 +66,6 @@ class Variable(reverse.ReverseArray):
     parents : tuple of Variable
         The operands, as far as they are still alive.
     """
-
 
     __slots__ = ("_content", "grad")
 
@@ -237,7 +237,7 @@ def _sweep(root: Node, gradient: Any, retain_graph: bool) -> None:
     cts[0] = gradient
     with np.errstate(all="ignore"):
         for k, node in enumerate(nodes):
-            ct = reverse.collected(cts[k])
+            ct = collected(cts[k])
             cts[k] = None
             if ct is None:
                 continue
@@ -249,8 +249,6 @@ def _sweep(root: Node, gradient: Any, retain_graph: bool) -> None:
                 entry: list[Any] = [k]
                 for parent, linear in node.edges:
                     entry += (slots[parent.order], linear)
-                reverse.pull_small(entry, ct, cts, owned)
+                pull_small(entry, ct, cts, owned)
             if not retain_graph and node.edges:
                 node.edges = None
-
-

@@ -54,9 +54,7 @@ def _pad(primitive: Any, values: Values, batched: Flags, size: int, params: Para
 
 @batching(shape.diagonal)
 def _diagonal(primitive: Any, values: Values, batched: Flags, size: int, params: Params) -> Any:
-    return primitive(
-        values[0], offset=params["offset"], axis1=params["axis1"] + 1, axis2=params["axis2"] + 1
-    )
+    return primitive(values[0], offset=params["offset"], axis1=params["axis1"] + 1, axis2=params["axis2"] + 1)
 
 
 @batching(shape.undiagonal)

@@ -4,7 +4,7 @@ Each line names the operation, what evaluates it, and its partial derivatives as
 and the inputs. A partial must be right itself when it is differentiated: no limit is filled in as a constant
 where the function around it varies, and quotients are taken so that neither they nor their transposes meet
 0 * inf (a difference of squares is a primitive, not a product). Arithmetic with Python's numbers only, so
-that every precision is kept. References: Abramowitz and Stegun, Handbook of Mathematical Functions, chapter 4;
+that every precision is kept. References: Abramowitz and Stegun, Handbook of Mathematical Functions, ch. 4;
 Griewank and Walther, Evaluating Derivatives (2008), section 2.1.
 """
 
@@ -31,9 +31,7 @@ def interval(low: float, high: float, count: int = 1) -> Any:
     """Points in an open interval: a number, a vector, and for two arguments broadcasting pairs."""
 
     def samples(rng: np.random.Generator) -> Samples:
-        shapes = (
-            [((),), ((3,),), ((0,),)] if count == 1 else [((), ()), ((3,), (3,)), ((2, 1), (3,)), ((), (3,))]
-        )
+        shapes = [((),), ((3,),), ((0,),)] if count == 1 else [((), ()), ((3,), (3,)), ((2, 1), (3,)), ((), (3,))]
         for shape in shapes:
             yield tuple(rng.uniform(low, high, s) for s in shape), {}
 
@@ -130,9 +128,7 @@ power_log = elementwise(
 def _operator(x: Any, n: Any) -> Any:
     z = x**n
     if z.__class__ is complex and not isinstance(x, complex) and not isinstance(n, complex):
-        raise UnsupportedError(
-            f"{x} ** {n} is complex (at {user_line()}): write complex(1, 0) * x for the base"
-        )
+        raise UnsupportedError(f"{x} ** {n} is complex (at {user_line()}): write complex(1, 0) * x for the base")
     return z
 
 
@@ -162,9 +158,7 @@ pow_ = elementwise(
     samples=positive_pairs,
     tie=_POWER,
 )
-remainder = elementwise(
-    "remainder", np.remainder, 1, lambda z, x, y: -floor_divide(x, y), samples=positive_pairs
-)
+remainder = elementwise("remainder", np.remainder, 1, lambda z, x, y: -floor_divide(x, y), samples=positive_pairs)
 # The rounded quotient x / y may be the next integer; (x - z) / y is exact but for rounding.
 fmod = elementwise("fmod", np.fmod, 1, lambda z, x, y: -rint((x - z) / y), samples=positive_pairs)
 

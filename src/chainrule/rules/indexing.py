@@ -169,9 +169,7 @@ def _getitem_samples(rng: np.random.Generator) -> Any:
 
 
 getitem = register(
-    Primitive(
-        "getitem", _getitem, (GetItemSlot(None),), kind="index", views=True, samples=_getitem_samples
-    )
+    Primitive("getitem", _getitem, (GetItemSlot(None),), kind="index", views=True, samples=_getitem_samples)
 )
 
 

@@ -156,11 +156,7 @@ def _matmul_right(ct: Any, a: Any, b: Any) -> Any:
     if a.ndim == 1:
         return ct * a if b.ndim == 1 else fit(_column(a) * _row(ct), b)
     if b.ndim == 1:
-        return (
-            matmul(ct, a)
-            if a.ndim == 2
-            else matmul(reshape(ct, shape=(ct.size,)), reshape(a, shape=(ct.size, n)))
-        )
+        return matmul(ct, a) if a.ndim == 2 else matmul(reshape(ct, shape=(ct.size,)), reshape(a, shape=(ct.size, n)))
     if b.ndim == 2 and a.ndim > 2:  # one product of large matrices, not a sum over a stack
         k = shape_of(ct)[-1]
         rows = a.size // n if n else 0
@@ -475,9 +471,7 @@ slogdet = general(
 def read_triangle(x: Any, upper: bool) -> Any:
     """The Hermitian matrix whose one triangle is that of x."""
     n = shape_of(x)[-1]
-    weights = np.ones((n, n), np.dtype(dtype_of(x).char.lower())) - 0.5 * np.eye(
-        n, dtype=dtype_of(x).char.lower()
-    )
+    weights = np.ones((n, n), np.dtype(dtype_of(x).char.lower())) - 0.5 * np.eye(n, dtype=dtype_of(x).char.lower())
     half = tri(x, k=0, upper=upper) * weights
     return half + _mH(half)
 
@@ -770,9 +764,7 @@ pinv = general(
     samples=_stacks((3, 3), (1, 1), (4, 2), (2, 3), (2, 3, 2), rcond=1e-15),
 )
 matrix_rank = register(
-    Primitive(
-        "matrix_rank", lambda x, **options: np.linalg.matrix_rank(x, **options), (), tie="0, an integer"
-    )
+    Primitive("matrix_rank", lambda x, **options: np.linalg.matrix_rank(x, **options), (), tie="0, an integer")
 )
 
 

@@ -110,9 +110,7 @@ scatter = linear(
 class LevelSlot(Slot):
     __slots__ = ()
 
-    def map(
-        self, primitive: Any, index: int, y: Any, args: Any, params: Any, x: Meta, out: Meta
-    ) -> LinearMap:
+    def map(self, primitive: Any, index: int, y: Any, args: Any, params: Any, x: Meta, out: Meta) -> LinearMap:
         return Level(args[1], x.shape)
 
 

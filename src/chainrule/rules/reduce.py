@@ -85,9 +85,7 @@ cumsum = linear(
 class ExtremumSlot(Slot):
     __slots__ = ()
 
-    def map(
-        self, primitive: Any, index: int, y: Any, args: Any, params: Any, x: Meta, out: Meta
-    ) -> LinearMap:
+    def map(self, primitive: Any, index: int, y: Any, args: Any, params: Any, x: Meta, out: Meta) -> LinearMap:
         return Extremum(y, args[0], params["axis"], params["keepdims"])
 
 
@@ -208,9 +206,7 @@ cumprod = general(
     "cumprod",
     lambda x, *, axis: np.cumprod(x, axis),
     _cumprod_map,
-    samples=lambda rng: iter(
-        [((rng.normal(size=(2, 3)),), {"axis": 1}), ((np.array([2.0, 0.0, 3.0]),), {"axis": 0})]
-    ),
+    samples=lambda rng: iter([((rng.normal(size=(2, 3)),), {"axis": 1}), ((np.array([2.0, 0.0, 3.0]),), {"axis": 0})]),
 )
 
 
@@ -220,9 +216,7 @@ cumprod = general(
 class RunningSlot(Slot):
     __slots__ = ()
 
-    def map(
-        self, primitive: Any, index: int, y: Any, args: Any, params: Any, x: Meta, out: Meta
-    ) -> LinearMap:
+    def map(self, primitive: Any, index: int, y: Any, args: Any, params: Any, x: Meta, out: Meta) -> LinearMap:
         return RunningShares(args[1], args[2])
 
 
@@ -304,9 +298,7 @@ def _reduction(
 
 
 def _constant(name: str, ufunc: Any) -> Primitive:
-    return constant(
-        name, lambda x, *, axis, keepdims: ufunc.reduce(x, axis=axis, keepdims=keepdims), _reduction
-    )
+    return constant(name, lambda x, *, axis, keepdims: ufunc.reduce(x, axis=axis, keepdims=keepdims), _reduction)
 
 
 frozen = constant("frozen", lambda x: x.copy() if x.__class__ is np.ndarray else x, leading)

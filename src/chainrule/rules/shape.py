@@ -19,7 +19,19 @@ from chainrule.core.primitive import Primitive, register
 from chainrule.rules.elementwise import Samples
 from chainrule.rules.indexing import getitem, set_item
 
-__all__ = ["broadcast_to", "concatenate", "diagonal", "duplicate", "flip", "imaginary", "pad", "reshape", "roll", "transpose", "tri"]
+__all__ = [
+    "broadcast_to",
+    "concatenate",
+    "diagonal",
+    "duplicate",
+    "flip",
+    "imaginary",
+    "pad",
+    "reshape",
+    "roll",
+    "transpose",
+    "tri",
+]
 
 
 def _one(*shape: int, **params: Any) -> Any:
@@ -111,7 +123,14 @@ class JoinSlot(Slot):
     wants_meta = True
 
     def map(
-        self, primitive: Any, index: int, y: Any, args: tuple[Any, ...], params: dict[str, Any], x: Meta, out: Meta
+        self,
+        primitive: Any,
+        index: int,
+        y: Any,
+        args: tuple[Any, ...],
+        params: dict[str, Any],
+        x: Meta,
+        out: Meta,
     ) -> LinearMap:
         return Member(self.statement(args, index, **params), x, out)
 

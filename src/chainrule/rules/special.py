@@ -56,9 +56,7 @@ class Refused(Slot):
         )
 
 
-def rule(
-    name: str, *partials: Any, ufunc: Any = None, functions: tuple[Any, ...] = (), **options: Any
-) -> Primitive:
+def rule(name: str, *partials: Any, ufunc: Any = None, functions: tuple[Any, ...] = (), **options: Any) -> Primitive:
     """An elementwise primitive for ``scipy.special.<name>``; a text in the place of a partial refuses."""
     refused = [isinstance(p, str) for p in partials]
     impl = getattr(sc, name.removeprefix("special.")) if ufunc is None else ufunc
@@ -69,9 +67,7 @@ def rule(
         functions=functions,
         **options,
     )
-    made.slots = tuple(
-        Refused(p, ()) if r else s for p, r, s in zip(partials, refused, made.slots or (), strict=True)
-    )
+    made.slots = tuple(Refused(p, ()) if r else s for p, r, s in zip(partials, refused, made.slots or (), strict=True))
     return made
 
 
@@ -146,9 +142,7 @@ def _complex_hurwitz(s: Any, z: Any) -> Any:
     return total
 
 
-polygamma = rule(
-    "polygamma", "n", lambda y, n, x: polygamma(n + 1, x), ufunc=_polygamma, samples=box(1.0, (0.2, 4))
-)
+polygamma = rule("polygamma", "n", lambda y, n, x: polygamma(n + 1, x), ufunc=_polygamma, samples=box(1.0, (0.2, 4)))
 digamma = rule("digamma", lambda y, x: polygamma(1, x), functions=(sc.psi,), samples=positive)
 gamma = rule("gamma", lambda y, x: y * digamma(x), samples=positive)
 gammaln = rule("gammaln", lambda y, x: digamma(x), samples=positive)
@@ -170,9 +164,7 @@ def _rgamma_slope(y: Any, x: Any) -> Any:
 
 rgamma = rule("rgamma", _rgamma_slope, samples=box((-2.5, 4)))
 nondifferentiable("gammasgn", sc.gammasgn, tie="0, piecewise constant")
-zeta = rule(
-    "zeta", "x", lambda y, s, q: -s * zeta(s + 1, q), ufunc=_ufuncs._zeta, samples=box((1.5, 4), (0.5, 3))
-)
+zeta = rule("zeta", "x", lambda y, s, q: -s * zeta(s + 1, q), ufunc=_ufuncs._zeta, samples=box((1.5, 4), (0.5, 3)))
 rule("riemann_zeta", "x", ufunc=_ufuncs._riemann_zeta)
 
 
@@ -186,12 +178,7 @@ def _psi_difference(a: Any, b: Any) -> Any:
     u, v = 1 / a, 1 / (a + b)
     uu, vv = u * u, v * v
     d = (u + v) * b * u * v
-    tail = (
-        -1 / 12
-        + (uu + vv) / 120
-        - (uu * uu + uu * vv + vv * vv) / 252
-        + (uu + vv) * (uu * uu + vv * vv) / 240
-    )
+    tail = -1 / 12 + (uu + vv) / 120 - (uu * uu + uu * vv + vv * vv) / 252 + (uu + vv) * (uu * uu + vv * vv) / 240
     return np.where(far, -np.log1p(b * u) - 0.5 * b * u * v + d * tail, direct)[()].astype(direct.dtype)
 
 
@@ -620,12 +607,8 @@ si = rule("si", lambda y, x: ew.sinc(x / _PI), ufunc=lambda x: sc.sici(x)[0], sa
 ci = rule("ci", lambda y, x: ew.cos(x) / x, ufunc=lambda x: sc.sici(x)[1], samples=positive)
 shi = rule("shi", lambda y, x: sinhc(x), ufunc=lambda x: sc.shichi(x)[0], samples=real)
 chi = rule("chi", lambda y, x: ew.cosh(x) / x, ufunc=lambda x: sc.shichi(x)[1], samples=positive)
-fresnel_s = rule(
-    "fresnel_s", lambda y, x: ew.sin(0.5 * _PI * x * x), ufunc=lambda x: sc.fresnel(x)[0], samples=real
-)
-fresnel_c = rule(
-    "fresnel_c", lambda y, x: ew.cos(0.5 * _PI * x * x), ufunc=lambda x: sc.fresnel(x)[1], samples=real
-)
+fresnel_s = rule("fresnel_s", lambda y, x: ew.sin(0.5 * _PI * x * x), ufunc=lambda x: sc.fresnel(x)[0], samples=real)
+fresnel_c = rule("fresnel_c", lambda y, x: ew.cos(0.5 * _PI * x * x), ufunc=lambda x: sc.fresnel(x)[1], samples=real)
 
 
 # -- Bessel functions (DLMF 10.6, 10.29) ---------------------------------------------------------------
@@ -688,8 +671,12 @@ k0e = rule("k0e", lambda y, x: k0e(x) - k1e(x), samples=positive)
 k1e = rule("k1e", lambda y, x: k1e(x) - 0.5 * (k0e(x) + kve(2, x)), samples=positive)
 hankel1 = rule("hankel1", "v", lambda y, v, x: _half_difference(hankel1)(y, v, x), samples=box(1.5, (0.5, 3)))
 hankel2 = rule("hankel2", "v", lambda y, v, x: _half_difference(hankel2)(y, v, x), samples=box(1.5, (0.5, 3)))
-hankel1e = rule("hankel1e", "v", lambda y, v, x: _half_difference(hankel1e)(y, v, x) - 1j * y, samples=box(1.5, (0.5, 3)))
-hankel2e = rule("hankel2e", "v", lambda y, v, x: _half_difference(hankel2e)(y, v, x) + 1j * y, samples=box(1.5, (0.5, 3)))
+hankel1e = rule(
+    "hankel1e", "v", lambda y, v, x: _half_difference(hankel1e)(y, v, x) - 1j * y, samples=box(1.5, (0.5, 3))
+)
+hankel2e = rule(
+    "hankel2e", "v", lambda y, v, x: _half_difference(hankel2e)(y, v, x) + 1j * y, samples=box(1.5, (0.5, 3))
+)
 airy_ai = rule("airy_ai", lambda y, x: airy_aip(x), ufunc=lambda x: sc.airy(x)[0], samples=real)
 airy_aip = rule("airy_aip", lambda y, x: x * airy_ai(x), ufunc=lambda x: sc.airy(x)[1], samples=real)
 airy_bi = rule("airy_bi", lambda y, x: airy_bip(x), ufunc=lambda x: sc.airy(x)[2], samples=real)
@@ -699,9 +686,7 @@ airy_bip = rule("airy_bip", lambda y, x: x * airy_bi(x), ufunc=lambda x: sc.airy
 # -- hypergeometric functions, elliptic integrals ------------------------------------------------------
 
 hyp0f1 = rule("hyp0f1", "v", lambda y, v, z: hyp0f1(v + 1, z) / v, samples=box(1.5, (-2, 2)))
-hyp1f1 = rule(
-    "hyp1f1", "a", "b", lambda y, a, b, x: a / b * hyp1f1(a + 1, b + 1, x), samples=box(0.5, 1.5, (-2, 2))
-)
+hyp1f1 = rule("hyp1f1", "a", "b", lambda y, a, b, x: a / b * hyp1f1(a + 1, b + 1, x), samples=box(0.5, 1.5, (-2, 2)))
 hyp2f1 = rule(
     "hyp2f1",
     "a",
@@ -710,9 +695,7 @@ hyp2f1 = rule(
     lambda y, a, b, c, z: a * b / c * hyp2f1(a + 1, b + 1, c + 1, z),
     samples=box(0.5, 1.5, 2.5, (-0.8, 0.8)),
 )
-hyperu = rule(
-    "hyperu", "a", "b", lambda y, a, b, x: -a * hyperu(a + 1, b + 1, x), samples=box(0.5, 1.5, (0.5, 3))
-)
+hyperu = rule("hyperu", "a", "b", lambda y, a, b, x: -a * hyperu(a + 1, b + 1, x), samples=box(0.5, 1.5, (0.5, 3)))
 
 
 def _ellipk_curve(p: Any) -> Any:
@@ -727,9 +710,7 @@ def _ellipe_slope(y: Any, m: Any) -> Any:
     """(E - K) / (2 m), near m = 0 from its series."""
     near = abs(m) < 0.5
     u, v = where(near, 0.5, m), where(near, m, 0.0)
-    return where(
-        near, -_PI / 8 * hyp2f1(_as(v, 0.5), _as(v, 1.5), _as(v, 2), v), (ellipe(u) - ellipk(u)) / (2 * u)
-    )
+    return where(near, -_PI / 8 * hyp2f1(_as(v, 0.5), _as(v, 1.5), _as(v, 2), v), (ellipe(u) - ellipk(u)) / (2 * u))
 
 
 # The derivative of K in m at m = 1 - p is one of Carlson's integrals (DLMF 19.25).

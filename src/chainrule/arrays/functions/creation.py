@@ -19,7 +19,7 @@ from chainrule.arrays.buffers import Buffer
 from chainrule.arrays.methods import TracedText
 from chainrule.arrays.nested import array_of, has_traced
 from chainrule.arrays.protocols import implements
-from chainrule.core.dispatch import Tracer, bind, dtype_of, innermost, shape_of
+from chainrule.core.dispatch import Tracer, bind, dtype_of, innermost
 from chainrule.errors import UnsupportedError, lost
 from chainrule.rules import elementwise as ew
 from chainrule.rules import shape as rules
@@ -50,8 +50,8 @@ def array(
     dtype: Any = None,
     *,
     copy: bool | None = True,
-    order: str = "K",
-    subok: bool = False,
+    order: Any = "K",
+    subok: Any = False,
     ndmin: int = 0,
     like: Any = None,
 ) -> Any:
@@ -73,9 +73,9 @@ def array(
             raise ValueError("Unable to avoid copy while creating an array as requested.")
         result = result.astype(dtype)
     elif copy and result is object:
-        result = np.copy(result, order=order)  # type: ignore[call-overload]
+        result = np.copy(result, order=order)
     if order not in ("K", "A", None) and result.ndim > 1:
-        result = np.copy(result, order=order)  # type: ignore[call-overload]
+        result = np.copy(result, order=order)
     if result.ndim < ndmin:
         result = np.reshape(result, (1,) * (ndmin - result.ndim) + result.shape)
     return result
@@ -83,7 +83,13 @@ def array(
 
 @implements(np.asarray, np.asanyarray)
 def asarray_(
-    a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: bool | None = None, like: Any = None
+    a: Any,
+    dtype: Any = None,
+    order: Any = None,
+    *,
+    device: Any = None,
+    copy: bool | None = None,
+    like: Any = None,
 ) -> Any:
     """`numpy.asarray`, which leaves traced values traced."""
     if not has_traced(a):
@@ -105,11 +111,11 @@ def asfortranarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
     return _laid_out(a, dtype, "F") if has_traced(a) else np.asfortranarray(a, dtype)
 
 
-def _laid_out(a: Any, dtype: Any, order: str) -> Any:
+def _laid_out(a: Any, dtype: Any, order: Any) -> Any:
     result = np.atleast_1d(asarray_(a, dtype))
     memory = innermost(result)
     good = memory.flags.c_contiguous if order == "C" else memory.flags.f_contiguous
-    return result if good else np.copy(result, order=order)  # type: ignore[call-overload]
+    return result if good else np.copy(result, order=order)
 
 
 def _fillable(result: Any) -> Any:
@@ -130,7 +136,9 @@ eye, identity, tri = _filled(np.eye), _filled(np.identity), _filled(np.tri)
 
 
 @implements(np.full)
-def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None) -> Any:
+def full(
+    shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None
+) -> Any:
     """`numpy.full`; the value may be traced, and the array may be filled with traced values."""
     if not has_traced(fill_value):
         return _fillable(np.full(shape, fill_value, dtype, order, device=device))
@@ -205,7 +213,13 @@ def linspace(
 
 @implements(np.logspace)
 def logspace(
-    start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
+    start: Any,
+    stop: Any,
+    num: Any = 50,
+    endpoint: bool = True,
+    base: Any = 10.0,
+    dtype: Any = None,
+    axis: int = 0,
 ) -> Any:
     if np.ndim(base):
         raise UnsupportedError("numpy.logspace with an array of bases is not supported for traced values")
@@ -214,9 +228,7 @@ def logspace(
 
 
 @implements(np.geomspace)
-def geomspace(
-    start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
-) -> Any:
+def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
     start, stop = array_of(start), array_of(stop)
     if start.dtype.kind == "c" or stop.dtype.kind == "c":
         raise UnsupportedError("numpy.geomspace of complex ends is not supported for traced values")
@@ -231,7 +243,7 @@ def geomspace(
 
 
 @implements(np.copy)
-def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
+def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     return rules.duplicate(a, order=order) if a.shape else bind(ew.positive_, a)
 
 
@@ -271,7 +283,13 @@ def real_if_close(a: Any, tol: float = 100) -> Any:
 def _like(make: Any) -> Any:
     @functools.wraps(make)
     def function(
-        a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+        a: Any,
+        dtype: Any = None,
+        order: Any = "K",
+        subok: bool = True,
+        shape: Any = None,
+        *,
+        device: Any = None,
     ) -> Any:
         return _fillable(make(_template(a), dtype=dtype, order=order, subok=False, shape=shape, device=device))
 
@@ -280,12 +298,12 @@ def _like(make: Any) -> Any:
 
 def _template(a: Any) -> Any:
     """A plain array of the shape, dtype and, where it is known, layout of `a`."""
-    if not isinstance(a, Tracer):
+    if not has_traced(a):
         return a
     memory = innermost(a)
-    if np.shape(memory) == a.shape:  # type: ignore[attr-defined]
+    if np.shape(memory) == a.shape:
         return np.asarray(memory)
-    return np.broadcast_to(np.zeros((), a.dtype), a.shape)  # type: ignore[attr-defined]
+    return np.broadcast_to(np.zeros((), a.dtype), a.shape)
 
 
 zeros_like, ones_like, empty_like = _like(np.zeros_like), _like(np.ones_like), _like(np.empty_like)
@@ -296,7 +314,7 @@ def full_like(
     a: Any,
     fill_value: Any,
     dtype: Any = None,
-    order: str = "K",
+    order: Any = "K",
     subok: bool = True,
     shape: Any = None,
     *,
@@ -336,7 +354,7 @@ def iscomplex(x: Any) -> Any:
 
 def _specimen(x: Any) -> Any:
     """A plain value that promotes as `x` does: Python numbers are weak, traced ones too."""
-    if not isinstance(x, Tracer):
+    if not has_traced(x):
         return x
     value = innermost(x)
     return value if isinstance(value, (int, float, complex)) and not isinstance(value, np.generic) else x.dtype
@@ -353,7 +371,7 @@ def common_type(*arrays: Any) -> Any:
 
 
 @implements(np.can_cast)
-def can_cast(from_: Any, to: Any, casting: str = "safe") -> bool:
+def can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
     return bool(np.can_cast(dtype_of(from_) if isinstance(from_, Tracer) else from_, to, casting))
 
 

@@ -72,9 +72,7 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
             continue
         value = np.ravel(asarray(value))
         if not np.can_cast(value.dtype, ary.dtype, casting="same_kind"):
-            raise TypeError(
-                f"dtype of `{name}` must be compatible with input `ary` under the `same_kind` rule."
-            )
+            raise TypeError(f"dtype of `{name}` must be compatible with input `ary` under the `same_kind` rule.")
         value = value.astype(ary.dtype)
         parts = [value, *parts] if name == "to_begin" else [*parts, value]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)

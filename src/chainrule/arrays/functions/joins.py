@@ -24,7 +24,9 @@ __all__ = ["concatenate", "stack"]
 
 
 @implements(np.concatenate, np.concat)
-def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def concatenate(
+    arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind"
+) -> Any:
     members = _members(arrays, dtype, casting)
     if axis is None:
         members, axis = [np.ravel(a) for a in members], 0
@@ -35,7 +37,7 @@ def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = 
     return result if out is None else write_out(out, result)
 
 
-def _members(arrays: Any, dtype: Any, casting: str) -> list[Any]:
+def _members(arrays: Any, dtype: Any, casting: Any) -> list[Any]:
     members = [array_of(a) for a in arrays]
     if not members:
         raise ValueError("need at least one array to concatenate")
@@ -47,7 +49,7 @@ def _members(arrays: Any, dtype: Any, casting: str) -> list[Any]:
 
 
 @implements(np.stack)
-def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     members = _members(arrays, dtype, casting)
     if len({a.shape for a in members}) != 1:
         raise ValueError("all input arrays must have the same shape")
@@ -60,12 +62,12 @@ def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, cas
 
 
 @implements(np.vstack)
-def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def vstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     return concatenate([np.atleast_2d(array_of(a)) for a in tup], 0, dtype=dtype, casting=casting)
 
 
 @implements(np.hstack)
-def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def hstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     members = [np.atleast_1d(array_of(a)) for a in tup]
     return concatenate(members, 0 if members and members[0].ndim == 1 else 1, dtype=dtype, casting=casting)
 
@@ -131,14 +133,18 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     # NumPy itself says where each element goes: on positions, the new ones numbered from -1 downwards.
     positions = np.arange(a.shape[axis])
     single = np.ndim(obj) == 0 and not isinstance(obj, slice)
-    old = a.shape[:axis] + (1,) + a.shape[axis + 1 :]
+    old = (*a.shape[:axis], 1, *a.shape[axis + 1 :])
     if single:
-        new = values if values.ndim == 0 else np.moveaxis(np.reshape(values, (1,) * (a.ndim - values.ndim) + values.shape), 0, axis)
+        new = (
+            values
+            if values.ndim == 0
+            else np.moveaxis(np.reshape(values, (1,) * (a.ndim - values.ndim) + values.shape), 0, axis)
+        )
         count = new.shape[axis] if new.ndim else 1
     else:
         count = np.insert(positions, obj, 0).size - positions.size
         new = values
-    new = np.broadcast_to(new, old[:axis] + (count,) + old[axis + 1 :])
+    new = np.broadcast_to(new, (*old[:axis], count, *old[axis + 1 :]))
     places = obj
     if single:
         places = [_position(obj, a.shape[axis])] * count
@@ -174,9 +180,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
     axes = [*range(rank)]
     if indexing == "xy" and rank > 1:
         axes[:2] = 1, 0
-    grids = [
-        np.reshape(x, (1,) * k + (-1,) + (1,) * (rank - k - 1)) for k, x in zip(axes, vectors, strict=True)
-    ]
+    grids = [np.reshape(x, (1,) * k + (-1,) + (1,) * (rank - k - 1)) for k, x in zip(axes, vectors, strict=True)]
     if not sparse:
         grids = list(np.broadcast_arrays(*grids))
     return tuple(np.copy(g) if copy else g for g in grids)

@@ -37,9 +37,7 @@ SVDResult: Any = type(np.linalg.svd(_ONE))
 
 
 def _refuse(name: str, what: str) -> UnsupportedError:
-    return UnsupportedError(
-        f"numpy.linalg.{name} with {what} is not supported for traced values (at {user_line()})"
-    )
+    return UnsupportedError(f"numpy.linalg.{name} with {what} is not supported for traced values (at {user_line()})")
 
 
 def _stack(x: Any) -> Any:
@@ -124,9 +122,7 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
     shape = a.shape[b.ndim :]
     n = math.prod(shape)
     if a.size != n * n:
-        raise LinAlgError(
-            "Input arrays must satisfy the requirement prod(a.shape[b.ndim:]) == prod(a.shape[:b.ndim])"
-        )
+        raise LinAlgError("Input arrays must satisfy the requirement prod(a.shape[b.ndim:]) == prod(a.shape[:b.ndim])")
     return reshape(solve(reshape(a, shape=(n, n)), reshape(b, shape=(b.size,))), shape=shape)
 
 

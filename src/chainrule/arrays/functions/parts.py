@@ -21,9 +21,7 @@ def outputs(name: str, *primitives: Any) -> Callable[..., tuple[Any, ...]]:
 
     def answer(*inputs: Any, out: Any = None, **options: Any) -> tuple[Any, ...]:
         if options:
-            raise UnsupportedError(
-                f"{name}: the options {sorted(options)} are not supported for traced values"
-            )
+            raise UnsupportedError(f"{name}: the options {sorted(options)} are not supported for traced values")
         results = tuple(bind(p, *inputs) for p in primitives)
         if out is None:
             return results

@@ -98,9 +98,7 @@ def _sizes(operands: Sequence[Any], labels: Sequence[Labels]) -> dict[Any, int]:
         for n, i in zip(x.shape, term, strict=True):
             have = sizes.get(i, 1)
             if n != have and n != 1 and have != 1:
-                raise ValueError(
-                    f"einsum: operands could not be broadcast together: axes of lengths {have} and {n}"
-                )
+                raise ValueError(f"einsum: operands could not be broadcast together: axes of lengths {have} and {n}")
             sizes[i] = n if have == 1 else have
     return sizes
 
@@ -151,12 +149,8 @@ def _joined(others: list[Term], picked: list[Term], out: Labels) -> Callable[[Te
         remaining.pop(0)
         needed = {i for _, term in (*others, *remaining) for i in term} | set(out)
         (a, left_term), (b, right_term) = left, right
-        a, left_term = _without(
-            a, left_term, [i for i in left_term if i not in needed and i not in right_term]
-        )
-        b, right_term = _without(
-            b, right_term, [i for i in right_term if i not in needed and i not in left_term]
-        )
+        a, left_term = _without(a, left_term, [i for i in left_term if i not in needed and i not in right_term])
+        b, right_term = _without(b, right_term, [i for i in right_term if i not in needed and i not in left_term])
         kept = tuple(i for i in dict.fromkeys(left_term + right_term) if i in needed)
         if len(kept) == len(out) and not others and not remaining:
             kept = tuple(out)
@@ -245,9 +239,7 @@ def einsum(
     if dtype is not None:
         for x in arrays:
             if not np.can_cast(x.dtype, dtype, casting):  # type: ignore[arg-type]
-                raise TypeError(
-                    f"einsum: cannot cast from {x.dtype} to {np.dtype(dtype)} by the rule {casting!r}"
-                )
+                raise TypeError(f"einsum: cannot cast from {x.dtype} to {np.dtype(dtype)} by the rule {casting!r}")
         arrays = [x.astype(dtype) for x in arrays]
     labels, result = _parsed(subscripts, tuple(x.ndim for x in arrays))
     return _into(out, contract(arrays, labels, result, optimize))
@@ -345,9 +337,7 @@ def outer(a: Any, b: Any, out: Any = None) -> Any:
 def linalg_outer(x1: Any, x2: Any, /) -> Any:
     a, b = asarray(x1), asarray(x2)
     if a.ndim != 1 or b.ndim != 1:
-        raise ValueError(
-            f"Input arrays must be one-dimensional, but they are x1.ndim={a.ndim} and x2.ndim={b.ndim}."
-        )
+        raise ValueError(f"Input arrays must be one-dimensional, but they are x1.ndim={a.ndim} and x2.ndim={b.ndim}.")
     return outer(a, b)
 
 
@@ -366,9 +356,7 @@ def _check_core(name: str, *lengths: tuple[int, int]) -> None:
 
 
 @implements(np.vecdot)
-def vecdot(
-    x1: Any, x2: Any, /, out: Any = None, *, axis: Any = -1, keepdims: bool = False, **options: Any
-) -> Any:
+def vecdot(x1: Any, x2: Any, /, out: Any = None, *, axis: Any = -1, keepdims: bool = False, **options: Any) -> Any:
     a, b = asarray(x1), asarray(x2)
     a, b = _as_dtype(_gufunc_options("vecdot", options), a, b)
     axis = -1 if axis is _NO else axis

@@ -196,9 +196,7 @@ def _float_for(a: Any, dtype: Any) -> Any:
 
 
 @implements(np.mean)
-def mean(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO, *, where: Any = _NO
-) -> Any:
+def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO, *, where: Any = _NO) -> Any:
     a = asarray(a)
     count = counted(a, over(axis, len(a.shape)), where)
     if _some(count == 0):

@@ -81,9 +81,7 @@ def _bounds(a_min: Any, a_max: Any, min: Any, max: Any) -> list[Any]:
     elif a_max is _NO:
         raise TypeError("clip() missing 1 required positional argument: 'a_max'")
     elif min is not _NO or max is not _NO:
-        raise ValueError(
-            "Passing `min` or `max` keyword argument when `a_min` and `a_max` are provided is forbidden."
-        )
+        raise ValueError("Passing `min` or `max` keyword argument when `a_min` and `a_max` are provided is forbidden.")
     return [np.asarray(b) if isinstance(b, (list, tuple)) else b for b in (a_min, a_max)]
 
 

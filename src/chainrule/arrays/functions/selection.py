@@ -16,7 +16,7 @@ from chainrule.arrays import buffers
 from chainrule.arrays.arguments import asarray, plain
 from chainrule.arrays.functions.creation import astype
 from chainrule.arrays.functions.shapes import gather
-from chainrule.arrays.nested import array_of
+from chainrule.arrays.nested import array_of, has_traced
 from chainrule.arrays.protocols import implements
 from chainrule.core.dispatch import Tracer
 from chainrule.errors import UnsupportedError, lost, user_line
@@ -30,7 +30,7 @@ __all__ = ["condition_of", "trace", "where"]
 def condition_of(condition: Any) -> Any:
     """A condition as booleans without derivative."""
     condition = array_of(condition)
-    return condition != 0 if isinstance(condition, Tracer) else condition.astype(bool, copy=False)
+    return condition != 0 if has_traced(condition) else condition.astype(bool, copy=False)
 
 
 def _places(indices: Any) -> Any:
@@ -104,11 +104,10 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
     x = asarray(x)
     single = np.ndim(condlist) == 0 or (not isinstance(condlist[0], (list, np.ndarray, Tracer)) and x.ndim != 0)
     conditions = [condition_of(c) for c in ([condlist] if single else condlist)]
-    if len(conditions) not in (len(funclist), len(funclist) - 1):
-        raise ValueError(
-            f"with {len(conditions)} condition(s), either {len(conditions)} or {len(conditions) + 1} functions are expected"
-        )
-    if len(conditions) == len(funclist) - 1:
+    count = len(conditions)
+    if len(funclist) not in (count, count + 1):
+        raise ValueError(f"with {count} condition(s), either {count} or {count + 1} functions are expected")
+    if len(funclist) == count + 1:
         conditions.append(~np.any(np.stack(np.broadcast_arrays(*conditions)), axis=0))
     if x.ndim == 0:
         return _piecewise_number(x, conditions, funclist, args, kw)
@@ -240,7 +239,7 @@ def _target(a: Any, function: str) -> Any:
         return a
     raise lost(
         f"{function} of traced values into a plain array",
-        "Make the array with chainrule.numpy.zeros/empty, np.zeros_like(traced) or a copy of a traced array.",
+        buffers.MAKE_FILLABLE,
     )
 
 
@@ -249,7 +248,7 @@ def _unraveled(a: Any, flat: Any) -> tuple[Any, ...]:
 
 
 @implements(np.copyto)
-def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
     dst, src = _target(dst, "numpy.copyto"), array_or_number(src)
     weak = isinstance(src, (int, float, complex)) and not isinstance(src, np.generic)
     if not np.can_cast(np.result_type(src, dst.dtype) if weak else src.dtype, dst.dtype, casting):
@@ -334,7 +333,9 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
         return _pad_constant(a, widths, constants)
     if mode not in _BY_INDEX or kwargs.pop("reflect_type", "even") != "even":
         options = f", reflect_type={kwargs.get('reflect_type', 'odd')!r}" if mode in _BY_INDEX else ""
-        raise UnsupportedError(f"numpy.pad(mode={mode!r}{options}) is not supported for traced values (at {user_line()})")
+        raise UnsupportedError(
+            f"numpy.pad(mode={mode!r}{options}) is not supported for traced values (at {user_line()})"
+        )
     _no_more(kwargs, mode)
     for axis, width in enumerate(widths):
         if width != (0, 0):

@@ -6,6 +6,7 @@ array too: writes through it reach the array it was taken from (see `core.views`
 
 from __future__ import annotations
 
+import itertools
 import operator
 from typing import Any
 
@@ -157,7 +158,10 @@ def swapaxes(a: Any, axis1: Any, axis2: Any) -> Any:
 @implements(np.moveaxis)
 def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     a = asarray(a)
-    froms, tos = normalize_axis_tuple(source, a.ndim, "source"), normalize_axis_tuple(destination, a.ndim, "destination")
+    froms, tos = (
+        normalize_axis_tuple(source, a.ndim, "source"),
+        normalize_axis_tuple(destination, a.ndim, "destination"),
+    )
     if len(froms) != len(tos):
         raise ValueError("`source` and `destination` arguments must have the same number of elements")
     order = [k for k in range(a.ndim) if k not in froms]
@@ -321,12 +325,12 @@ def sliding_window_view(
 
 
 @implements(np.array_split)
-def array_split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> list[Any]:
+def array_split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> Any:
     a = asarray(ary)
     axis = normalize_axis_index(axis, a.ndim)
     bounds = [0, *_cuts(a.shape[axis], indices_or_sections), a.shape[axis]]
     lead = (slice(None),) * axis
-    return [a[(*lead, slice(low, high))] for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [a[(*lead, slice(low, high))] for low, high in itertools.pairwise(bounds)]
 
 
 def _cuts(length: int, spec: Any) -> list[int]:
@@ -341,7 +345,7 @@ def _cuts(length: int, spec: Any) -> list[int]:
 
 
 @implements(np.split)
-def split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> list[Any]:
+def split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> Any:
     a = asarray(ary)
     if not np.ndim(indices_or_sections) and a.shape[axis] % indices_or_sections:
         raise ValueError("array split does not result in an equal division")
@@ -349,18 +353,18 @@ def split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> list[Any]:
 
 
 @implements(np.hsplit)
-def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+def hsplit(ary: Any, indices_or_sections: Any) -> Any:
     a = _at_least(ary, 1, "hsplit only works on arrays of 1 or more dimensions")
     return split(a, indices_or_sections, 1 if a.ndim > 1 else 0)
 
 
 @implements(np.vsplit)
-def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+def vsplit(ary: Any, indices_or_sections: Any) -> Any:
     return split(_at_least(ary, 2, "vsplit only works on arrays of 2 or more dimensions"), indices_or_sections, 0)
 
 
 @implements(np.dsplit)
-def dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+def dsplit(ary: Any, indices_or_sections: Any) -> Any:
     return split(_at_least(ary, 3, "dsplit only works on arrays of 3 or more dimensions"), indices_or_sections, 2)
 
 

@@ -54,9 +54,7 @@ def _kind(name: str, kind: Any, order: Any, stable: Any) -> Any:
     if order is not None:
         raise UnsupportedError(f"{name}: order= is for structured arrays (at {user_line()})")
     if kind is not None and stable is not None:
-        raise ValueError(
-            "`kind` and `stable` parameters can't be provided at the same time. Use only one of them."
-        )
+        raise ValueError("`kind` and `stable` parameters can't be provided at the same time. Use only one of them.")
     return "stable" if stable else kind
 
 

@@ -30,9 +30,7 @@ _NO = np._NoValue
 
 
 @implements(np.average)
-def average(
-    a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = _NO
-) -> Any:
+def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = _NO) -> Any:
     a = asarray(a)
     if weights is None:
         result = mean(a, axis, keepdims=keepdims)
@@ -48,9 +46,7 @@ def average(
     result = sum_((a * w).astype(dtype), axes, keepdims=keepdims) / scale
     if not returned:
         return result
-    return result, scale if shape_of(scale) == shape_of(result) else np.broadcast_to(
-        scale, shape_of(result)
-    ).copy()
+    return result, scale if shape_of(scale) == shape_of(result) else np.broadcast_to(scale, shape_of(result)).copy()
 
 
 def _weights(w: Any, shape: tuple[int, ...], axes: tuple[int, ...] | None) -> Any:
@@ -89,9 +85,7 @@ def _poisoned(result: Any, top: Any) -> Any:
 
 
 @implements(np.median)
-def median(
-    a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = False
-) -> Any:
+def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = False) -> Any:
     a, keepdims = asarray(a), bool(given(keepdims))
     axes = over(axis, a.ndim)
     x = rows(a, axes)
@@ -103,9 +97,7 @@ def median(
 
 
 @implements(np.nanmedian)
-def nanmedian(
-    a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = _NO
-) -> Any:
+def nanmedian(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = _NO) -> Any:
     a, keepdims = asarray(a), bool(given(keepdims))
     axes = over(axis, a.ndim)
     x = rows(a, axes)
@@ -132,11 +124,7 @@ def _positions(counts: Any, *, q: tuple[float, ...], method: Any) -> Any:
     result = np.zeros((*counts.shape[:-1], len(q)))
     for n in np.unique(counts):
         if n > 0:
-            at = (
-                (n - 1) * np.array(q)
-                if method == "linear"
-                else np.quantile(np.arange(float(n)), q, method=method)
-            )
+            at = (n - 1) * np.array(q) if method == "linear" else np.quantile(np.arange(float(n)), q, method=method)
             result[counts[..., 0] == n] = at
     return result
 

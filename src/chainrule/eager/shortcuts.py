@@ -1,0 +1,276 @@
+"""Short roads to the tape for what programs do most: arithmetic on plain numbers and arrays.
+
+Operators and elementwise functions of numbers, and of float arrays of one shape at the innermost level,
+are recorded without the general dispatch; everything else takes the road of `reverse.Reverse.process`. The
+partials are those of the rule tables.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays.protocols import FUNCTIONS, array_function, array_ufunc
+from chainrule.core.define import shorten
+from chainrule.core.dispatch import Meta, Tracer
+from chainrule.core.linear import Linear
+from chainrule.core.primitive import Primitive, by_function
+from chainrule.eager.reverse import SCALARS, Reverse, ReverseArray, keep_value
+from chainrule.rules import elementwise as ew
+from chainrule.rules import reduce
+
+__all__ = ["pair", "unary"]
+
+_SCALAR = Meta((), np.dtype(np.float64))
+_CONSTANTS = frozenset({float, np.float64, int})
+_FLOAT64, _FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)
+
+
+# -- arrays -------------------------------------------------------------------------------------------
+
+
+def unary(primitive: Primitive, arg: ReverseArray) -> Any:
+    """The short road of `record` for an array of floats; None where it does not lead."""
+    rule = primitive.short
+    if rule is None:
+        rule = shorten(primitive)
+    x = arg.value
+    if not rule or x.__class__ is not np.ndarray:
+        return None
+    dtype = x.dtype
+    if dtype is not _FLOAT64 and dtype is not _FLOAT32:
+        return None
+    y = primitive.impl(x)
+    if y.__class__ is not np.ndarray or y.dtype is not dtype:
+        return None
+    partial, reads_y, reads_x = rule
+    tape = arg.tape
+    if not reads_x:
+        x = None
+    elif arg.captured is not True:
+        x = keep_value(x, arg, tape)
+    out = next(tape.slots)
+    tape.append((out, arg.slot, partial, y if reads_y else None, x, None))
+    return ReverseArray(y, tape, out, reads_y)
+
+
+def pair(primitive: Primitive, a: Any, b: Any) -> Any:
+    """The short road for two operands, traced arrays of one shape or numbers that carry no derivative."""
+    rule = primitive.short
+    if rule is None:
+        rule = shorten(primitive)
+    if not rule:
+        return None
+    i = j = -1
+    x, y = a, b
+    if a.__class__ is ReverseArray:
+        x, tape, i = a.value, a.tape, a.slot
+        if x.__class__ is not np.ndarray:
+            return None
+        dtype = x.dtype
+        if b.__class__ is ReverseArray:
+            y, j = b.value, b.slot
+            if tape is not b.tape or y.__class__ is not np.ndarray or y.dtype is not dtype or x.shape != y.shape:
+                return None
+            reads = rule[4]
+        elif b.__class__ in _CONSTANTS:
+            reads = rule[2]
+        else:
+            return None
+    elif b.__class__ is ReverseArray and a.__class__ in _CONSTANTS:
+        y, tape, j, reads = b.value, b.tape, b.slot, rule[3]
+        if y.__class__ is not np.ndarray:
+            return None
+        dtype = y.dtype
+    else:
+        return None
+    if dtype is not _FLOAT64 and dtype is not _FLOAT32:
+        return None
+    z = primitive.impl(x, y)
+    if z.__class__ is not np.ndarray or z.dtype is not dtype:
+        return None
+    reads_z, reads_x, reads_y = reads
+    if reads_x:
+        x = dtype.type(x) if i < 0 else x if a.captured is True else keep_value(x, a, tape)
+    else:
+        x = None
+    if reads_y:
+        y = dtype.type(y) if j < 0 else y if b.captured is True else keep_value(y, b, tape)
+    else:
+        y = None
+    out = next(tape.slots)
+    tape.append((out, i, rule[0], j, rule[1], z if reads_z else None, x, y))
+    return ReverseArray(z, tape, out, reads_z)
+
+
+_total = FUNCTIONS[np.sum]
+_SUM_SLOT: Any = reduce.sum_.slot(0)
+_EVERYTHING = {"axis": None, "keepdims": False}
+
+
+def _array_ufunc(self: ReverseArray, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    if method == "__call__" and not options:
+        primitive = by_function.get(ufunc)
+        if primitive is not None and primitive.kind == "elementwise":
+            traced = unary(primitive, self) if len(inputs) == 1 else pair(primitive, *inputs)
+            if traced is not None:
+                return traced
+    return array_ufunc(self, ufunc, method, *inputs, **options)
+
+
+def _array_function(self: ReverseArray, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    if function is np.sum and not kwargs and len(args) == 1:
+        return self.sum()
+    return array_function(self, function, types, args, kwargs)
+
+
+def _sum_method(self: ReverseArray, *args: Any, **options: Any) -> Any:
+    """As ``ndarray.sum``; the sum of all elements takes the short road."""
+    value = self.value
+    if args or options or value.__class__ is not np.ndarray or value.dtype is not _FLOAT64:
+        return _total(self, *args, **options)
+    x = Meta(value.shape, _FLOAT64)
+    linear = Linear(_SUM_SLOT, reduce.sum_, 0, (x,), _EVERYTHING, x, _SCALAR)
+    tape = self.tape
+    out = next(tape.slots)
+    tape.append([out, self.slot, linear])
+    return Reverse(np.add.reduce(value, axis=None), tape, out)
+
+
+ReverseArray.__array_ufunc__ = _array_ufunc  # type: ignore[attr-defined]
+ReverseArray.__array_function__ = _array_function  # type: ignore[attr-defined]
+ReverseArray.sum = _sum_method  # type: ignore[attr-defined]
+
+
+# -- numbers ------------------------------------------------------------------------------------------
+
+
+def _binary(name: str, primitive: Primitive, operation: Callable[[Any, Any], Any], kinds: frozenset[type]) -> Any:
+    """An operator method that records an operation on plain numbers without detours.
+
+    Everything else (arrays, other levels) takes the general road of `arrays.methods`.
+    """
+    first, second = (_partial(slot.statement) for slot in primitive.slots or ())
+    general = getattr(Tracer, name)
+    constants = kinds | {int}
+
+    def method(self: Reverse, other: Any) -> Any:
+        a = self.value
+        if a.__class__ in kinds:
+            tape = self.tape
+            if other.__class__ is Reverse:
+                b = other.value
+                if other.tape is tape and b.__class__ in kinds:
+                    y = operation(a, b)
+                    out = next(tape.slots)
+                    tape.append((out, self.slot, first(y, a, b), other.slot, second(y, a, b)))
+                    return Reverse(y, tape, out)
+            elif other.__class__ in constants:
+                y = operation(a, other)
+                out = next(tape.slots)
+                tape.append((out, self.slot, first(y, a, other)))
+                return Reverse(y, tape, out)
+        return general(self, other)
+
+    return method
+
+
+def _sum(name: str, primitive: Primitive, operation: Callable[[Any, Any], Any]) -> Any:
+    """The same for operations whose partials are numbers."""
+    first, second = (slot.statement for slot in primitive.slots or ())
+    general = getattr(Tracer, name)
+    constants = SCALARS | {int}
+
+    def method(self: Reverse, other: Any) -> Any:
+        a = self.value
+        if a.__class__ in SCALARS:
+            tape = self.tape
+            if other.__class__ is Reverse:
+                b = other.value
+                if other.tape is tape and b.__class__ in SCALARS:
+                    out = next(tape.slots)
+                    tape.append((out, self.slot, first, other.slot, second))
+                    return Reverse(operation(a, b), tape, out)
+            elif other.__class__ in constants:
+                out = next(tape.slots)
+                tape.append((out, self.slot, first))
+                return Reverse(operation(a, other), tape, out)
+        return general(self, other)
+
+    return method
+
+
+def _reflected(name: str, primitive: Primitive, operation: Callable[[Any, Any], Any], kinds: frozenset[type]) -> Any:
+    """The same for ``constant op traced``."""
+    second = _partial((primitive.slots or ())[1].statement)
+    general = getattr(Tracer, name)
+    constants = kinds | {int}
+
+    def method(self: Reverse, other: Any) -> Any:
+        b = self.value
+        if b.__class__ in kinds and other.__class__ in constants:
+            y = operation(other, b)
+            tape = self.tape
+            out = next(tape.slots)
+            tape.append((out, self.slot, second(y, other, b)))
+            return Reverse(y, tape, out)
+        return general(self, other)
+
+    return method
+
+
+def _partial(statement: Any) -> Callable[..., Any]:
+    return statement if callable(statement) else lambda y, a, b: statement
+
+
+# A quotient of NumPy numbers may warn, and so may its partials: only Python's take the short road.
+_PLAIN = frozenset({float})
+for _name, _primitive, _operation in (
+    ("add", ew.add, operator.add),
+    ("sub", ew.subtract, operator.sub),
+    ("mul", ew.multiply, operator.mul),
+    ("truediv", ew.divide, operator.truediv),
+):
+    _kinds = _PLAIN if _name == "truediv" else SCALARS
+    _make = _sum(f"__{_name}__", _primitive, _operation) if _name in ("add", "sub") else None
+    setattr(Reverse, f"__{_name}__", _make or _binary(f"__{_name}__", _primitive, _operation, _kinds))
+    setattr(Reverse, f"__r{_name}__", _reflected(f"__r{_name}__", _primitive, _operation, _kinds))
+
+
+def _array_negative(self: ReverseArray) -> Any:
+    traced = unary(ew.negative, self)
+    return ew.negative(self) if traced is None else traced
+
+
+ReverseArray.__neg__ = _array_negative  # type: ignore[method-assign]
+
+
+def _array_operator(name: str, primitive: Primitive) -> Any:
+    general = getattr(Tracer, name)
+    if name.startswith("__r"):
+
+        def method(self: ReverseArray, other: Any) -> Any:
+            traced = pair(primitive, other, self)
+            return general(self, other) if traced is None else traced
+
+    else:
+
+        def method(self: ReverseArray, other: Any) -> Any:
+            traced = pair(primitive, self, other)
+            return general(self, other) if traced is None else traced
+
+    return method
+
+
+for _name, _primitive in (
+    ("add", ew.add),
+    ("sub", ew.subtract),
+    ("mul", ew.multiply),
+    ("truediv", ew.divide),
+    ("pow", ew.pow_),
+):
+    for _method in (f"__{_name}__", f"__r{_name}__"):
+        setattr(ReverseArray, _method, _array_operator(_method, _primitive))
