@@ -17,9 +17,9 @@ from chainrule.arrays.buffers import unwrap
 from chainrule.core.dispatch import Tracer, dtype_of, shape_of
 from chainrule.core.linear import cast
 from chainrule.core.live import dense
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, lost
 
-__all__ = ["Leaf", "Point", "build", "checked", "is_plain", "is_single", "result_leaves"]
+__all__ = ["Leaf", "Point", "build", "checked", "differentiable_leaves", "is_plain", "is_single", "result_leaves"]
 
 _FLOAT64 = np.dtype(np.float64)
 
@@ -212,6 +212,26 @@ def result_leaves(result: Any) -> tuple[list[Any], Any]:
         return [unwrap(result)], None
     leaves, treedef = trees.flatten(result)
     return [unwrap(leaf) for leaf in leaves], treedef
+
+
+_RESULTS = frozenset({float, int, bool, complex, str, bytes, type(None), np.ndarray, np.float64})
+
+
+def differentiable_leaves(result: Any) -> tuple[list[Any], Any]:
+    """`result_leaves` of what is differentiated; what may hide traced values raises."""
+    leaves, structure = result_leaves(result)
+    for leaf in leaves:
+        kind = leaf.__class__
+        if kind in _RESULTS:
+            if kind is np.ndarray and leaf.dtype.kind == "O" and any(isinstance(x, Tracer) for x in leaf.flat):
+                raise lost("returning traced values in an array of objects", "Join them by chainrule.numpy.array.")
+        elif not isinstance(leaf, (Tracer, np.generic)) and not hasattr(kind, "__array_function__"):
+            raise ArgumentError(
+                f"the function returns an object of type {kind.__module__}.{kind.__qualname__}, which chainrule does "
+                "not know as a number, an array or a container. Return tuples, lists, dicts, named tuples or "
+                "dataclasses of arrays, or use has_aux=True."
+            )
+    return leaves, structure
 
 
 def build(treedef: Any, leaves: list[Any]) -> Any:

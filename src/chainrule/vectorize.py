@@ -13,7 +13,7 @@ from chainrule.arrays.buffers import set_traced, unwrap
 from chainrule.core.batch import Batch, Rows, RowsControlFlowError
 from chainrule.core.dispatch import shape_of
 from chainrule.errors import ArgumentError, name_of
-from chainrule.leaves import build, result_leaves
+from chainrule.leaves import build, differentiable_leaves, result_leaves
 
 __all__ = ["vmap"]
 
@@ -121,9 +121,10 @@ def _run(
     try:
         rows = [x if axis is None else _row(x, batch) for x, axis in zip(columns, places, strict=True)]
         args, kwargs = build(structure, rows)
-        outs, shape = result_leaves(f(*args, **kwargs))
-    except RowsControlFlowError as error:
-        if error.batch is not batch:
+        outs, shape = differentiable_leaves(f(*args, **kwargs))
+    except (RowsControlFlowError, ValueError) as error:
+        reason = error.__cause__ if isinstance(error, ValueError) else error
+        if not isinstance(reason, RowsControlFlowError) or reason.batch is not batch:
             raise
         return _one_by_one(f, columns, places, structure, size)
     finally:
@@ -146,11 +147,19 @@ def _one_by_one(
 ) -> tuple[list[Any], Any]:
     results = []
     for k in range(size):
-        args, kwargs = build(structure, [x if axis is None else x[k] for x, axis in zip(columns, places, strict=True)])
-        results.append(result_leaves(f(*args, **kwargs)))
+        args, kwargs = build(
+            structure, [x if axis is None else _single(x, k) for x, axis in zip(columns, places, strict=True)]
+        )
+        results.append(differentiable_leaves(f(*args, **kwargs)))
     if not results:
         raise ArgumentError(f"vmap of {name_of(f)} over no rows: its result is not known")
     return [np.stack(column) for column in zip(*[r[0] for r in results], strict=True)], results[0][1]
+
+
+def _single(x: Any, k: int) -> Any:
+    """One row; a copy of the caller's, since the function may write to it."""
+    row = x[k]
+    return row.copy() if row.__class__ is np.ndarray else row
 
 
 def _place(y: Any, axis: Any) -> Any:

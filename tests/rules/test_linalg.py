@@ -42,9 +42,7 @@ def test_batched_form(primitive: Primitive, args: Any, params: Any) -> None:
             for a, flag in zip(args, batched, strict=True)
         )
         batch = Batch(size)
-        have = primitive(
-            *[Rows(v, batch) if f else v for v, f in zip(values, batched, strict=True)], **params
-        )
+        have = primitive(*[Rows(v, batch) if f else v for v, f in zip(values, batched, strict=True)], **params)
         want = by_rows(primitive, values, batched, size, params)
         for y, z in zip(leaves(have), leaves(want), strict=True):
             assert_close(y.value, z, 1e-10)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import protocols
-from chainrule.arrays.nested import array_of
+from chainrule.arrays.nested import array_of, has_traced
 from chainrule.core.dispatch import Tracer, bind, dtype_of, innermost, shape_of
 from chainrule.core.primitive import Primitive
 from chainrule.core.views import link, refresh, remake, root_of
@@ -321,7 +321,7 @@ class Buffer(Tracer):
         self.value = value
         self.captured = False
         self.owner = None
-        self.views = None
+        self.views: Any = None
         self.written = False
         self._exports: list[Any] = []
 
@@ -339,7 +339,7 @@ class Buffer(Tracer):
 
     def set(self, index: Any, value: Any) -> None:
         value, inner = unwrap(value), self.value
-        if isinstance(inner, Tracer) or isinstance(value, Tracer):
+        if has_traced((inner, value)):
             self._check_exports()
             result = bind(set_item, value, inner, index=index, donate=_exclusive(inner))
             _own(result)
@@ -458,7 +458,7 @@ class Buffer(Tracer):
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
             raise TypeError("iteration over a 0-d array")
-        return iter([self[k] for k in range(self.shape[0])])
+        return (self[k] for k in range(self.shape[0]))  # one by one: the loop may write to what comes next
 
     def __len__(self) -> int:
         if not self.shape:

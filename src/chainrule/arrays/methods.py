@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import buffers, protocols
+from chainrule.arrays import buffers, nested, protocols
 from chainrule.core.dispatch import Tracer, bind, dtype_of, innermost, shape_of
 from chainrule.errors import LostDerivativeError, UnsupportedError, lost, user_line
 from chainrule.rules import elementwise as ew
@@ -126,7 +126,7 @@ def _rdivmod(self: Any, other: Any) -> Any:
 
 def _round(self: Any, digits: int | None = None) -> Any:
     if not self.shape and digits is None:
-        return round(self.value)  # an integer
+        return round(self.value if isinstance(self.value, Tracer) else self.value.__float__())  # an integer
     return np.round(self, digits or 0)
 
 
@@ -357,7 +357,7 @@ class Flat:
         shape = self._array.shape
         places = np.arange(self._array.size)[index]
         size = np.size(places)
-        values = np.ravel(buffers.array_of(value))
+        values = np.ravel(nested.array_of(value))
         if size:
             values = values[np.arange(size) % values.size] if values.size > 1 else values[0]
             buffers.write(self._array, np.unravel_index(places, shape), values)
@@ -378,13 +378,24 @@ def _set_part(name: str) -> Callable[[Any, Any], None]:
     return assign
 
 
-def _missing(self: Any, name: str) -> Any:
-    """What an array has and a traced one has not. Questions by underscored names get an honest no."""
-    if name == "_numba_type_":
-        raise lost("calling a numba-compiled function with a traced value", "Give it a rule with chainrule.custom_vjp.")
-    if not name.startswith("_") and hasattr(np.ndarray, name):
+def _absent(name: str) -> property:
+    """An attribute of arrays that traced ones do not have: no AttributeError, which hasattr would swallow."""
+
+    def get(self: Any) -> Any:
+        if isinstance(self, buffers.Buffer):  # which answers for its plain content
+            raise AttributeError(name)
         raise UnsupportedError(f"ndarray.{name} is not supported for traced values (at {user_line()})")
-    raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    return property(get)
+
+
+def _numba_type(self: Any) -> Any:
+    if isinstance(self, buffers.Buffer):
+        raise AttributeError("_numba_type_")
+    raise lost(
+        "calling a numba-compiled function with a traced value",
+        "Give the function a rule with chainrule.custom_jvp or custom_vjp, or call it uncompiled (f.py_func).",
+    )
 
 
 _METHODS = {
@@ -420,7 +431,7 @@ _METHODS = {
     "astype": _astype,
     "sort": _sort,
     "partition": _partition,
-    "__getattr__": _missing,
+    "_numba_type_": property(_numba_type),
     "fill": _fill,
     "view": _view,
     "shape": property(lambda self: shape_of(self.value), _set_shape),
@@ -438,3 +449,6 @@ _METHODS = {
 }
 for _name, _method in _METHODS.items():
     setattr(Tracer, _name, _method)
+for _name in dir(np.ndarray):
+    if not _name.startswith("_") and not hasattr(Tracer, _name):
+        setattr(Tracer, _name, _absent(_name))

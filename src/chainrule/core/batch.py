@@ -93,7 +93,8 @@ class Rows(Tracer):
         """Stand in for every conversion to one plain value."""
         raise RowsControlFlowError(self.batch)
 
-    __bool__ = __float__ = __int__ = __complex__ = __index__ = __array__ = item = tolist = decide
+    __bool__ = __float__ = __int__ = __complex__ = __index__ = __round__ = decide
+    __array__ = __trunc__ = __floor__ = __ceil__ = as_integer_ratio = item = tolist = decide
 
 
 def _evaluate(

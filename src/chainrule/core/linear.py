@@ -311,7 +311,7 @@ class Select(Scale):
         # Choosing by `where` costs three products: it is left to what a product does not make zero.
         if isinstance(chosen, Tracer) or not finite(chosen):
             chosen = np.where(live, value if whole else chosen, np.zeros((), dtype_of(value)))
-        return Masked(chosen, lambda: live)
+        return Masked(chosen, lambda: np.broadcast_to(live, shape_of(chosen)))
 
     def apply(self, tangent: Any) -> Any:
         return expand(self._select(tangent), self.like_y)

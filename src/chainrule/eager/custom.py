@@ -21,6 +21,7 @@ from chainrule.core.batch import Rows
 from chainrule.core.define import nondifferentiable
 from chainrule.core.dispatch import Tracer, dtype_of, innermost, meta_of, shape_of
 from chainrule.core.linear import Constant, cast
+from chainrule.core.quiet import quiet
 from chainrule.core.live import add, dense
 from chainrule.eager import forward
 from chainrule.eager.forward import Dual
@@ -152,7 +153,7 @@ class CustomCall:
     def _rule(self, primals: list[Any], tangents: list[Any]) -> tuple[list[Any], Any, list[Any]]:
         """Run the jvp rule: the leaves of the result, its structure, the leaves of the change."""
         assert self.custom.jvp is not None
-        with np.errstate(all="ignore"):
+        with quiet():
             result = self.custom.jvp(*self.fixed, self._arguments(primals), self._arguments(tangents))
         if not isinstance(result, (tuple, list)) or len(result) != 2:
             raise ArgumentError(f"the jvp rule of {name_of(self.custom.f)} must return a pair (y, y_dot)")
@@ -352,7 +353,7 @@ def _check_linear(bwd: Callable[[Sequence[Any]], tuple[Any, ...]], metas: list[A
         return [np.asarray(innermost(c)) for c in bwd(cts)]
 
     u, v = ([rng.normal(size=m.shape).astype(m.dtype) for m in metas] for _ in range(2))
-    with np.errstate(all="ignore"):
+    with quiet():
         left = run([1000 * a - b for a, b in zip(u, v, strict=True)])
         right = [1000 * a - b for a, b in zip(run(u), run(v), strict=True)]
     tolerance = 1e-3 if any(m.dtype.itemsize <= 4 for m in metas) else 1e-8

@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.core.dispatch import Tracer, dtype_of, shape_of
 from chainrule.core.linear import cast
+from chainrule.core.quiet import quiet
 from chainrule.core.live import add, dense
 from chainrule.eager import forward, reverse, shortcuts  # noqa: F401  (the short roads take effect)
 from chainrule.eager.forward import Dual, Pass
@@ -20,7 +21,7 @@ from chainrule.eager.reverse import Reverse
 from chainrule.eager.sweep import collected, maps_of, sweep
 from chainrule.eager.tape import Tape, consume, keep
 from chainrule.errors import unmask
-from chainrule.leaves import build, result_leaves
+from chainrule.leaves import build, differentiable_leaves, result_leaves
 
 __all__ = ["Trace", "filled", "gradient_of_plain", "lower", "run_forward", "trace_reverse"]
 
@@ -34,7 +35,7 @@ class Trace:
         self.tape = tape
         self._inputs = inputs
         self._count = next(tape.slots)
-        self.leaves, self.structure = result_leaves(result)
+        self.leaves, self.structure = differentiable_leaves(result)
 
     def _on_tape(self, leaf: Any) -> bool:
         return isinstance(leaf, Reverse) and leaf.tape is self.tape
@@ -70,7 +71,7 @@ class Trace:
         table: list[Any] = [None] * self._count
         for slot, tangent in zip(self._inputs, tangents, strict=True):
             table[slot] = tangent
-        with np.errstate(all="ignore"):
+        with quiet():
             for entry in self.tape.entries[1:]:
                 if entry.__class__ is tuple and len(entry) > 5:
                     entry = maps_of(entry)
@@ -157,7 +158,7 @@ def run_forward(
     inputs = [forward.lift(_entry(v), t, run) for v, t in zip(values, tangents, strict=True)]
     run.inputs = [(id(x), x.value) for x in inputs if x.__class__ is forward.DualArray]
     try:
-        leaves, structure = result_leaves(function(inputs))
+        leaves, structure = differentiable_leaves(function(inputs))
     except ValueError as error:
         unmask(error)
         raise

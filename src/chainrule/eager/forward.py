@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.arrays.buffers import replace_traced, set_traced
 from chainrule.core.dispatch import Meta, Tracer, bind, fresh_level, innermost, meta_of, shape_of
 from chainrule.core.linear import cast
+from chainrule.core.quiet import quiet
 from chainrule.core.live import Masked, add, dense
 from chainrule.core.primitive import Primitive
 from chainrule.core.views import link, root_of
@@ -59,7 +60,7 @@ class Dual(Tracer):
         values = tuple(a.value if t else a for a, t in zip(args, traced, strict=True))
         y = bind(primitive, *values, **params)
         tangents = [a.tangent if t else None for a, t in zip(args, traced, strict=True)]
-        with np.errstate(all="ignore"):
+        with quiet():
             tangent = push(primitive, values, tangents, params, y)
         if tangent is None:
             return y
@@ -71,11 +72,7 @@ class Dual(Tracer):
         if dual.owner is None:  # the tangent of a view is made anew when its root is written to
             for a, t in zip(args, traced, strict=True):
                 if t and root_of(a).captured is False and _shares(tangent, a.tangent):
-                    # The next write to the root would reach the tangent of this result.
-                    if tangent.__class__ is np.ndarray:
-                        dual.tangent = tangent = tangent.copy()
-                    else:
-                        root_of(a).captured = True
+                    dual.tangent = tangent = _detached(tangent, root_of(a))
         return dual
 
     def twin(self) -> Dual:
@@ -116,6 +113,15 @@ def lift(value: Any, tangent: Any, run: Pass) -> Any:
     if isinstance(value, Tracer) and value.ndim:
         return DualArray(value, tangent, run)
     return Dual(value, tangent, run)
+
+
+def _detached(tangent: Any, root: Any) -> Any:
+    """A tangent that shares memory with that of `root`, secured against the next write to `root`."""
+    value = dense(tangent)
+    if value.__class__ is not np.ndarray:
+        root.captured = True
+        return tangent
+    return Masked(value.copy(), tangent.live) if tangent.__class__ is Masked else value.copy()
 
 
 def _shares(a: Any, b: Any) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.core.dispatch import Meta, Tracer
 from chainrule.core.linear import Constant, Factor, LinearMap
+from chainrule.core.quiet import quiet
 from chainrule.core.live import Masked, add, dense
 from chainrule.rules.indexing import GetItem, Marks, scatter
 
@@ -43,7 +44,7 @@ def sweep(entries: Iterable[Any], count: int, seeds: Iterable[tuple[int, Any]]) 
     seeds : iterable of (slot, cotangent)
     """
     cts: list[Any] = [None] * count
-    with np.errstate(all="ignore"):
+    with quiet():
         sweep_into(entries, cts, bytearray(count), seeds)
     return cts
 

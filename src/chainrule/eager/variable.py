@@ -17,6 +17,7 @@ import chainrule.eager.reverse as reverse
 from chainrule.arrays.protocols import array_function, array_ufunc
 from chainrule.core.dispatch import Tracer, bind, dtype_of, shape_of
 from chainrule.core.linear import LinearMap
+from chainrule.core.quiet import quiet
 from chainrule.core.primitive import Primitive
 from chainrule.core.views import link
 from chainrule.eager.drivers import filled
@@ -235,7 +236,7 @@ def _sweep(root: Node, gradient: Any, retain_graph: bool) -> None:
     cts: list[Any] = [None] * len(nodes)
     owned = bytearray(len(nodes))
     cts[0] = gradient
-    with np.errstate(all="ignore"):
+    with quiet():
         for k, node in enumerate(nodes):
             ct = collected(cts[k])
             cts[k] = None

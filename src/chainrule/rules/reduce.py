@@ -56,7 +56,7 @@ def _sum(x: Any, *, axis: Any, keepdims: Any, dtype: Any = None) -> Any:
     return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype)
 
 
-def _spread(ct: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool) -> Any:
+def _spread(ct: Any, x: Any, *, axis: tuple[int, ...] | None, keepdims: bool, dtype: Any = None) -> Any:
     """The cotangent of a sum, for each of the summands."""
     if (ct.__class__ is float or ct.__class__ is np.float64) and x.size < 4096:
         full = np.empty(x.shape, x.dtype)
@@ -68,7 +68,7 @@ def _spread(ct: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool) -> An
 sum_ = linear(
     "sum",
     _sum,
-    lambda ct, x, *, axis, keepdims, dtype=None: _spread(ct, x, axis, keepdims),
+    _spread,
     samples=_samples(2, 3, axis=(1,), keepdims=False),
 )
 cumsum = linear(

@@ -19,13 +19,15 @@ import numpy as np
 import scipy.special as sc
 from scipy.special import _ufuncs
 
-from chainrule.core.define import elementwise, nondifferentiable
-from chainrule.core.dispatch import Meta, dtype_of
+from chainrule.core.batch import batching, every
+from chainrule.core.define import elementwise, general, nondifferentiable
+from chainrule.core.dispatch import Meta, dtype_of, innermost
 from chainrule.core.linear import LinearMap, Slot
 from chainrule.core.primitive import Primitive
 from chainrule.errors import UnsupportedError, user_line
 from chainrule.rules import elementwise as ew
 from chainrule.rules.elementwise import Samples, divide, exp, interval, log, log1p, power, sqrt, where
+from chainrule.rules.reduce import frozen, sum_
 
 __all__ = ["Refused"]
 
@@ -735,3 +737,76 @@ rule(
     "m",
     samples=box((-1, 1), 0.5),
 )
+
+
+# -- log-sum-exp ---------------------------------------------------------------------------------------
+
+
+def _exponentials(a: Any, b: Any, axis: tuple[int, ...]) -> Any:
+    """exp(a - max a), where all of equal infinities are 1 and what has the weight 0 may be infinite."""
+    level = np.real(a)
+    if b is not None:
+        level = where(b == 0, -np.inf, level)
+    top = frozen(np.max(level, axis=axis, keepdims=True))
+    e = exp(ew.difference(a, top))
+    return e if b is None else where((b == 0) & ~np.isfinite(e), 0.0, e)
+
+
+def _logsumexp_map(y: Any, a: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    if np.size(innermost(a)) == 0:
+        return lambda da: sum_(da, axis=axis, keepdims=keepdims)
+    e = _exponentials(a, None, axis)
+    shares = e / sum_(e, axis=axis, keepdims=True)
+    return lambda da: sum_(shares * da, axis=axis, keepdims=keepdims)
+
+
+def _weighted_terms(a: Any, b: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
+    """The derivatives of log |sum b exp a| in the elements of a and of b."""
+    if np.size(innermost(a)) == 0:
+        return a, a
+    e = _exponentials(a, b, axis)
+    total = sum_(b * e, axis=axis, keepdims=True)
+    return b * e / total, e / total
+
+
+def _weighted_map(which: int) -> Any:
+    def rule(y: Any, a: Any, b: Any, *, axis: tuple[int, ...], keepdims: bool, signed: bool) -> Any:
+        terms = _weighted_terms(a, b, axis)[which]
+        return lambda change: sum_(terms * change, axis=axis, keepdims=keepdims)
+
+    return rule
+
+
+def _weighted(a: Any, b: Any, *, axis: tuple[int, ...], keepdims: bool, signed: bool) -> Any:
+    result = sc.logsumexp(a, b=b, axis=axis, keepdims=keepdims, return_sign=signed)
+    return result[0] if signed else result
+
+
+def _logsumexp_samples(*arguments: int) -> Any:
+    def samples(rng: np.random.Generator) -> Samples:
+        more = {"signed": False} if len(arguments) > 1 else {}
+        yield tuple(rng.uniform(0.5, 2, (2, 3)) for _ in arguments), {"axis": (1,), "keepdims": False, **more}
+        yield tuple(rng.uniform(0.5, 2, (2, 3)) for _ in arguments), {"axis": (0, 1), "keepdims": True, **more}
+
+    return samples
+
+
+# The operands have one shape and at least one dimension; `chainrule.scipy.special` brings them to it.
+logsumexp = general(
+    "logsumexp",
+    lambda a, *, axis, keepdims: sc.logsumexp(a, axis=axis, keepdims=keepdims),
+    _logsumexp_map,
+    samples=_logsumexp_samples(0),
+    tie="equal infinities share equally",
+)
+weighted_logsumexp = general(
+    "weighted_logsumexp", _weighted, _weighted_map(0), _weighted_map(1), samples=_logsumexp_samples(0, 1)
+)
+
+
+@batching(logsumexp, weighted_logsumexp)
+def _logsumexp_rows(
+    primitive: Any, values: tuple[Any, ...], batched: tuple[bool, ...], size: int, params: dict[str, Any]
+) -> Any:
+    rows = [every(v, b, size) for v, b in zip(values, batched, strict=True)]
+    return primitive(*rows, **{**params, "axis": tuple(k + 1 for k in params["axis"])})

@@ -88,10 +88,7 @@ REAL: list[Case] = [
     ("pinv, stack", lambda a: L.pinv(a, rtol=None), (_x(2, 4, 3),)),
     ("pinv, hermitian", lambda a: L.pinv(a, hermitian=True), (_symmetric(3, 3),)),
     ("matrix_power 0", lambda a: L.matrix_power(a, 0) * a, (_x(3, 3),)),
-    *[
-        (f"matrix_power {n}", lambda a, n=n: L.matrix_power(a / 5, n), (_square(3, 3),))
-        for n in (1, 2, 3, 7, -1, -3)
-    ],
+    *[(f"matrix_power {n}", lambda a, n=n: L.matrix_power(a / 5, n), (_square(3, 3),)) for n in (1, 2, 3, 7, -1, -3)],
     ("matrix_power, stack", lambda a: L.matrix_power(a, 3), (_x(2, 2, 2),)),
     ("lstsq", lambda a, b: L.lstsq(a, b)[0], (_x(4, 2), _x(4))),
     ("lstsq, residuals", lambda a, b: L.lstsq(a, b, rcond=None)[:2], (_x(4, 2), _x(4, 2))),
@@ -108,10 +105,7 @@ REAL: list[Case] = [
     ("diagonal", L.diagonal, (_x(2, 3, 4),)),
     ("diagonal, offset", lambda a: L.diagonal(a, offset=-1), (_x(3, 4),)),
     ("matrix_transpose", L.matrix_transpose, (_x(2, 3, 4),)),
-    *[
-        (f"cond {p}", lambda a, p=p: L.cond(a, p), (_square(3, 3),))
-        for p in (-2, 2, 1, -1, np.inf, "fro", "nuc")
-    ],
+    *[(f"cond {p}", lambda a, p=p: L.cond(a, p), (_square(3, 3),)) for p in (-2, 2, 1, -1, np.inf, "fro", "nuc")],
 ]
 
 
