@@ -18,7 +18,7 @@ from chainrule.core.dispatch import dtype_of, innermost, shape_of
 from chainrule.core.live import dense
 from chainrule.eager.drivers import Trace, filled, gradient_of_plain, lower, run_forward, trace_reverse
 from chainrule.errors import ArgumentError
-from chainrule.leaves import Leaf, build, checked, is_plain, result_leaves
+from chainrule.leaves import Leaf, build, checked, distinct, is_plain, result_leaves
 
 __all__ = [
     "derivative",
@@ -188,7 +188,8 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     point = call.point
 
     def pullback(y_bar: Any) -> tuple[Any, ...]:
-        return tuple(point.restore(trace.pull(_cotangents(y_bar, trace))))
+        cts = _cotangents(y_bar, trace)
+        return tuple(point.restore(trace.pull(cts), cts))
 
     return (y, pullback, lower(aux[0], trace)) if has_aux else (y, pullback)
 
@@ -196,7 +197,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
 def _cotangents(y_bar: Any, trace: Trace) -> list[Any]:
     """The leaves of a cotangent of the result, checked."""
     leaves, structure = result_leaves(y_bar)
-    if (structure is None) != (trace.structure is None) or len(leaves) != len(trace.leaves):
+    if len(leaves) != len(trace.leaves) or structure != trace.structure:
         raise ArgumentError("the cotangent has not the structure of the result")
     return [
         None if dtype_of(y).kind not in "fc" else checked(ct, y, "cotangent")
@@ -240,7 +241,8 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: b
     run = with_aux(call, aux) if has_aux else call.run
     structure, values, changes = run_forward(run, call.point.values, directions, call.function)
     y = build(structure, values)
-    y_dot = build(structure, [filled(t, v) for t, v in zip(changes, values, strict=True)])
+    changes = [filled(t, v) for t, v in zip(changes, values, strict=True)]
+    y_dot = build(structure, distinct(changes, (*directions, *values)))
     return (y, y_dot, strip(aux[0])) if has_aux else (y, y_dot)
 
 
@@ -257,7 +259,7 @@ def linearize(f: Function, *primals: Any) -> Any:
     --------
     >>> import numpy as np, chainrule as cr
     >>> y, pushforward = cr.linearize(np.sin, 0.0)
-    >>> pushforward(2.0)
+    >>> float(pushforward(2.0))
     2.0
     """
     check_callable(f, "linearize")
@@ -268,8 +270,9 @@ def linearize(f: Function, *primals: Any) -> Any:
     def pushforward(*tangents: Any) -> Any:
         if len(tangents) != len(primals):
             raise ArgumentError(f"the pushforward takes {len(primals)} tangents, not {len(tangents)}")
-        changes = trace.push(call.point.tangents(tangents, call.describe))
-        return build(trace.structure, [filled(t, v) for t, v in zip(changes, values, strict=True)])
+        directions = call.point.tangents(tangents, call.describe)
+        changes = [filled(t, v) for t, v in zip(trace.push(directions), values, strict=True)]
+        return build(trace.structure, distinct(changes, directions))
 
     return build(trace.structure, values), pushforward
 
@@ -333,6 +336,7 @@ def _slope(f: Function) -> Function:
     @functools.wraps(f)
     def slope(x: Any) -> Any:
         one = np.ones(shape_of(x), dtype_of(x)) if shape_of(x) else 1.0
-        return jvp(f, (x,), (one,))[1]
+        change = jvp(f, (x,), (one,))[1]
+        return float(change) if x.__class__ is float and change.__class__ is np.float64 else change
 
     return slope

@@ -93,7 +93,7 @@ def jacobian(
     --------
     >>> import numpy as np, chainrule as cr
     >>> cr.jacobian(np.sin)(np.array([0.0, np.pi]))
-    array([[ 1., -0.],
+    array([[ 1.,  0.],
            [ 0., -1.]])
     """
     check_callable(f, "jacobian")

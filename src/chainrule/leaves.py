@@ -148,10 +148,11 @@ class Point:
         supply = iter(values)
         return self._assemble([next(supply) if leaf.active else leaf.given for leaf in self.leaves])
 
-    def restore(self, cts: Sequence[Any]) -> list[Any]:
+    def restore(self, cts: Sequence[Any], taken: Sequence[Any] = ()) -> list[Any]:
         """The derivatives in the structure of the arguments, from those of the active leaves."""
         supply = iter(cts)
-        return self._assemble([leaf.restore(next(supply) if leaf.active else None) for leaf in self.leaves])
+        parts = [leaf.restore(next(supply) if leaf.active else None) for leaf in self.leaves]
+        return self._assemble(distinct(parts, taken))
 
     def map(self, function: Callable[[int], Any]) -> list[Any]:
         """The arguments' structure with ``function(k)`` for the k-th active leaf."""
@@ -186,6 +187,16 @@ class Point:
         return [
             checked(tangent, leaf.value, what) for tangent, leaf in zip(flat, self.leaves, strict=True) if leaf.active
         ]
+
+
+def distinct(parts: list[Any], taken: Sequence[Any]) -> list[Any]:
+    """`parts`, copied where one is another's array or one of those `taken`, so that the user may write to each."""
+    seen = {id(array) for array in taken}
+    result = []
+    for part in parts:
+        result.append(part.copy() if part.__class__ is np.ndarray and id(part) in seen else part)
+        seen.add(id(part))
+    return result
 
 
 def checked(tangent: Any, primal: Any, what: str) -> Any:

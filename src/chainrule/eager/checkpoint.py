@@ -16,10 +16,11 @@ import numpy as np
 
 from chainrule.arrays.buffers import unwrap
 from chainrule.core.dispatch import Tracer, innermost
+from chainrule.eager.drivers import push_entries
 from chainrule.eager.reverse import Reverse, lift, secure
 from chainrule.eager.sweep import collected, operands, sweep_into
 from chainrule.eager.tape import Tape, consume
-from chainrule.errors import ArgumentError, LostDerivativeError, name_of
+from chainrule.errors import LostDerivativeError, name_of
 from chainrule.leaves import build, result_leaves
 
 __all__ = ["checkpoint"]
@@ -146,4 +147,9 @@ class CheckpointRecord:
         sweep_into(consume(entries), cts, owned, seeds)
 
     def push(self, table: list[Any]) -> None:
-        raise ArgumentError("linearize through checkpoint: use jvp, which keeps nothing anyway")
+        """Run the function again and run what it records forwards."""
+        entries, slots, count = self.rerun()
+        table.extend([None] * (count - len(table)))
+        push_entries(entries, table)
+        for out, slot in zip(self.outs, slots, strict=True):
+            table[out] = table[slot]

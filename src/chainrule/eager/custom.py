@@ -232,7 +232,7 @@ class CustomCall:
     def _bwd(self, residuals: Any, structure: Any, cts: list[Any]) -> list[Any]:
         """Run ``bwd`` on the cotangents of the result: one cotangent, or None, per leaf of the arguments."""
         assert self.custom.bwd is not None
-        result = self.custom.bwd(*self.fixed, residuals, build(structure, cts))
+        result = self.custom.bwd(*self.fixed, residuals, build(structure, [_read_only(ct) for ct in cts]))
         name = name_of(self.custom.f)
         if not isinstance(result, (tuple, list)) or len(result) != len(self.positions):
             raise ArgumentError(f"bwd of {name} must return a tuple of {len(self.positions)} cotangents")
@@ -263,7 +263,7 @@ class CustomCall:
             filled = [_zeros(m) if c is None else dense(c) for c, m in zip(cts, metas, strict=True)]
             return call._bwd(residuals, structure, filled)
 
-        tape.append(CustomRecord(outs, slots, bwd))
+        tape.append(CustomRecord(outs, slots, bwd, [meta_of(p) for p in primals], metas, name_of(self.custom.f)))
         return build(
             structure,
             [y if out is None else lift(y, tape, out, True) for y, out in zip(values, outs, strict=True)],
@@ -284,9 +284,8 @@ class CustomCall:
             return tuple(_zero(p) if c is None else c for c, p, o in zip(result, primals, ours, strict=True) if o)
 
         metas = [meta_of(values[k]) for k in active]
-        _check_linear(bwd, metas, name_of(self.custom.f))
         tangents = tuple(dense(x.tangent) for x, o in zip(self.leaves, ours, strict=True) if o)
-        changes = iter(transpose_function(lambda *cts: bwd(cts), metas, tangents))
+        changes = iter(_forward(bwd, metas, tangents, name_of(self.custom.f)))
         return build(
             structure,
             [forward.lift(y, next(changes), run) if k in active else y for k, y in enumerate(values)],
@@ -305,12 +304,22 @@ class CustomCall:
 class CustomRecord:
     """The tape's entry for a function with a vjp rule."""
 
-    __slots__ = ("bwd", "outs", "slots")
+    __slots__ = ("bwd", "metas", "name", "outs", "slots")
 
-    def __init__(self, outs: list[int | None], slots: list[int | None], bwd: Callable[[list[Any]], list[Any]]) -> None:
+    def __init__(
+        self,
+        outs: list[int | None],
+        slots: list[int | None],
+        bwd: Callable[[list[Any]], list[Any]],
+        arguments: list[Any],
+        results: list[Any],
+        name: str,
+    ) -> None:
         self.outs = outs
         self.slots = slots
         self.bwd = bwd
+        self.metas = (arguments, results)
+        self.name = name
 
     def pull(self, cts: list[Any], owned: bytearray) -> None:
         given = [None if out is None else collected(cts[out]) for out in self.outs]
@@ -324,9 +333,39 @@ class CustomRecord:
                 accumulate(cts, owned, slot, ct, False)
 
     def push(self, table: list[Any]) -> None:
-        raise ArgumentError(
-            "linearize through a function that has only a vjp rule: give it a jvp rule (defjvp), or use jvp"
-        )
+        arguments, results = self.metas
+        used = [k for k, slot in enumerate(self.slots) if slot is not None and table[slot] is not None]
+        active = [k for k, out in enumerate(self.outs) if out is not None]
+        if not used:
+            return
+
+        def bwd(cts: Sequence[Any]) -> tuple[Any, ...]:
+            given: list[Any] = [None] * len(self.outs)
+            for k, ct in zip(active, cts, strict=True):
+                given[k] = ct
+            result = self.bwd(given)
+            return tuple(_zeros(arguments[k]) if result[k] is None else result[k] for k in used)
+
+        tangents = tuple(dense(table[self.slots[k]]) for k in used)  # type: ignore[index]
+        changes = _forward(bwd, [results[k] for k in active], tangents, self.name)
+        for k, change in zip(active, changes, strict=True):
+            table[self.outs[k]] = change  # type: ignore[index]
+
+
+def _forward(
+    bwd: Callable[[Sequence[Any]], tuple[Any, ...]], metas: list[Any], tangents: tuple[Any, ...], name: str
+) -> list[Any]:
+    """The changes of the results: ``bwd``, which must be linear, transposed."""
+    _check_linear(bwd, metas, name)
+    return transpose_function(lambda *cts: bwd(cts), metas, tangents)
+
+
+def _read_only(value: Any) -> Any:
+    """A view of a plain array that a rule cannot write to."""
+    if value.__class__ is np.ndarray:
+        value = value.view()
+        value.flags.writeable = False
+    return value
 
 
 def _zero(leaf: Any) -> Any:

@@ -72,16 +72,21 @@ class Trace:
         for slot, tangent in zip(self._inputs, tangents, strict=True):
             table[slot] = tangent
         with quiet():
-            for entry in self.tape.entries[1:]:
-                if entry.__class__ is tuple and len(entry) > 5:
-                    entry = maps_of(entry)
-                if entry.__class__ is tuple:
-                    _push_numbers(entry, table)
-                elif entry.__class__ is list:
-                    table[entry[0]] = _push_maps(entry, table)
-                else:
-                    entry.push(table)
+            push_entries(self.tape.entries, table)
         return [table[leaf.slot] if self._on_tape(leaf) else None for leaf in self.leaves]
+
+
+def push_entries(entries: list[Any], table: list[Any]) -> None:
+    """Run recorded entries forwards, from and to the tangents in `table`."""
+    for entry in entries[1:]:
+        if entry.__class__ is tuple and len(entry) > 5:
+            entry = maps_of(entry)
+        if entry.__class__ is tuple:
+            _push_numbers(entry, table)
+        elif entry.__class__ is list:
+            table[entry[0]] = _push_maps(entry, table)
+        else:
+            entry.push(table)
 
 
 def _push_numbers(entry: Any, table: list[Any]) -> None:

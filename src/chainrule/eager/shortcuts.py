@@ -114,7 +114,7 @@ _EVERYTHING = {"axis": None, "keepdims": False}
 def _array_ufunc(self: ReverseArray, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
     if method == "__call__" and not options:
         primitive = by_function.get(ufunc)
-        if primitive is not None and primitive.kind == "elementwise":
+        if primitive is not None and primitive.kind == "elementwise" and len(inputs) < 3:
             traced = unary(primitive, self) if len(inputs) == 1 else pair(primitive, *inputs)
             if traced is not None:
                 return traced

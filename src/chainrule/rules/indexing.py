@@ -56,6 +56,16 @@ def static_index(index: Any) -> Any:
 # -- structural zeros of arrays that are written to ---------------------------------------------------
 
 
+class Log:
+    """What was written, in order, and the mask after the first so many of the writes."""
+
+    __slots__ = ("known", "writes")
+
+    def __init__(self, writes: list[Any]) -> None:
+        self.writes = writes
+        self.known: tuple[int, Any] = (0, None)
+
+
 class Marks:
     """A live set described by a log of writes, so that a loop of writes costs no nesting.
 
@@ -64,10 +74,10 @@ class Marks:
 
     __slots__ = ("_base", "_count", "_log", "_shape")
 
-    def __init__(self, shape: tuple[int, ...], base: Any, log: list[Any] | None = None, count: int = 0) -> None:
+    def __init__(self, shape: tuple[int, ...], base: Any, log: Log | None = None, count: int = 0) -> None:
         self._shape = shape
         self._base = base  # True, False or a function that gives the mask
-        self._log = [] if log is None else log
+        self._log = Log([]) if log is None else log
         self._count = count
 
     @classmethod
@@ -81,16 +91,22 @@ class Marks:
     def extended(self, index: Any, live: Any, union: bool = False) -> Marks:
         """This set with the elements at `index` set to `live` (a bool or a function), or joined with it."""
         log = self._log
-        if self._count != len(log):
-            log = log[: self._count]
-        log.append((index, live, union))
-        return Marks(self._shape, self._base, log, len(log))
+        if self._count != len(log.writes):
+            log = Log(log.writes[: self._count])
+        log.writes.append((index, live, union))
+        return Marks(self._shape, self._base, log, len(log.writes))
 
     def __call__(self) -> Any:
-        base = self._base
-        mask = np.full(self._shape, base) if isinstance(base, bool) else base() & True
-        for index, live, union in self._log[: self._count]:
+        # Sets of one log are asked for one after the other: each starts from the mask of the last one.
+        count, mask = self._log.known
+        if mask is None or count > self._count:
+            base = self._base
+            count, mask = 0, np.full(self._shape, base) if isinstance(base, bool) else base()
+        if count < self._count:
+            mask = mask & True
+        for index, live, union in self._log.writes[count : self._count]:
             mask = _marked(mask, index, live() if callable(live) else live, union)
+        self._log.known = (self._count, mask)
         return mask
 
 

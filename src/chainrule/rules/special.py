@@ -778,7 +778,8 @@ def _weighted_map(which: int) -> Any:
 
 
 def _weighted(a: Any, b: Any, *, axis: tuple[int, ...], keepdims: bool, signed: bool) -> Any:
-    result = sc.logsumexp(a, b=b, axis=axis, keepdims=keepdims, return_sign=signed)
+    plain: Any = sc.logsumexp
+    result = plain(a, b=b, axis=axis, keepdims=keepdims, return_sign=signed)
     return result[0] if signed else result
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.special as _sc
 
 import chainrule.arrays.functions.special  # noqa: F401  (enters the rules of the ufuncs)
-from chainrule.arrays.arguments import axes
+from chainrule.arrays.arguments import axes, plain
 from chainrule.core.dispatch import dtype_of
 from chainrule.rules import special as rules
 from chainrule.rules.reduce import frozen
@@ -33,7 +33,7 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     shape = np.broadcast_shapes(a.shape, b.shape)
     if return_sign and "c" in (a.dtype.kind, b.dtype.kind):
         raise refuse("scipy.special.logsumexp with return_sign=True and complex values")
-    params = {"axis": _all_axes(axis, len(shape)), "keepdims": bool(keepdims)}
+    params: dict[str, Any] = {"axis": _all_axes(axis, len(shape)), "keepdims": bool(keepdims)}
     a, b = np.broadcast_to(a, shape), np.broadcast_to(b, shape)
     y = rules.weighted_logsumexp(a, b, signed=bool(return_sign), **params)
     if not return_sign:
@@ -75,7 +75,8 @@ def polygamma(n: Any, x: Any) -> Any:
 @plain_elsewhere(_sc.multigammaln)
 def multigammaln(a: Any, d: Any) -> Any:
     a = array_of(a)
-    d = np.asarray(d)[()]
+    d = plain(d, "scipy.special.multigammaln", "d")
+    d = np.asarray(d).item() if np.ndim(d) == 0 else d
     if not np.isscalar(d) or np.floor(d) != d:
         raise ValueError("d should be a positive integer (dimension)")
     if np.any(a <= 0.5 * (d - 1)):
