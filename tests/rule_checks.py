@@ -15,7 +15,7 @@ import numpy as np
 import chainrule as cr
 from chainrule.core.dispatch import Meta, meta_of
 from chainrule.core.linear import LinearMap
-from chainrule.core.live import Masked, dense
+from chainrule.core.live import dense
 from chainrule.core.primitive import Primitive
 from chainrule.rules.special import Refused
 from tests import tolerances

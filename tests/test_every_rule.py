@@ -16,7 +16,7 @@ import pytest
 import chainrule as cr
 import chainrule.api
 import chainrule.arrays.functions.special
-import chainrule.eager.custom  # noqa: F401
+import chainrule.eager.custom
 from chainrule.core.linear import Linear
 from chainrule.core.live import Masked, dense
 from chainrule.core.primitive import registry

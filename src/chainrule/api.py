@@ -112,7 +112,7 @@ def value_and_grad(
         aux: list[Any] = []
         if trace is None:
             run = with_aux(call, aux) if has_aux else call.run
-            trace = trace_reverse(run, call.point.values, call.function)
+            trace = trace_reverse(run, call.point.values, call.function, call.others)
         seed = _scalar_seed(trace, call, holomorphic)
         value = trace.result()
         extra = lower(aux[0], trace) if has_aux else None
@@ -183,7 +183,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     check_callable(f, "vjp")
     call = Call(f, tuple(range(len(primals))), primals, {})
     aux: list[Any] = []
-    trace = trace_reverse(with_aux(call, aux) if has_aux else call.run, call.point.values, call.function)
+    trace = trace_reverse(with_aux(call, aux) if has_aux else call.run, call.point.values, call.function, call.others)
     y = trace.result(private=True)
     point = call.point
 
@@ -239,11 +239,11 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: b
     directions = call.point.tangents(tangents, call.describe)
     aux: list[Any] = []
     run = with_aux(call, aux) if has_aux else call.run
-    structure, values, changes = run_forward(run, call.point.values, directions, call.function)
+    structure, values, changes = run_forward(run, call.point.values, directions, call.function, aux)
     y = build(structure, values)
     changes = [filled(t, v) for t, v in zip(changes, values, strict=True)]
     y_dot = build(structure, distinct(changes, (*directions, *values)))
-    return (y, y_dot, strip(aux[0])) if has_aux else (y, y_dot)
+    return (y, y_dot, aux[0]) if has_aux else (y, y_dot)
 
 
 def linearize(f: Function, *primals: Any) -> Any:
@@ -264,7 +264,7 @@ def linearize(f: Function, *primals: Any) -> Any:
     """
     check_callable(f, "linearize")
     call = Call(f, tuple(range(len(primals))), primals, {})
-    trace = trace_reverse(call.run, call.point.values, call.function)
+    trace = trace_reverse(call.run, call.point.values, call.function, call.others)
     values = trace.primals(True)
 
     def pushforward(*tangents: Any) -> Any:

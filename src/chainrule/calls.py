@@ -34,6 +34,11 @@ class Call:
         """How messages call the function."""
         return name_of(self.function)
 
+    @property
+    def others(self) -> Any:
+        """The arguments that are not differentiated."""
+        return [a for n, a in enumerate(self._args) if n not in self._argnums], self._kwargs
+
     def describe(self, k: int) -> str:
         """How messages call the k-th differentiated argument."""
         return f"argument {self._argnums[k]} of {self.name}"

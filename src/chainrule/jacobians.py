@@ -64,7 +64,9 @@ def jacrev(f: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fals
     def jacobian_reverse(*args: Any, **kwargs: Any) -> Any:
         call = Call(f, argnums, args, kwargs)
         aux: list[Any] = []
-        trace = trace_reverse(with_aux(call, aux) if has_aux else call.run, call.point.values, call.function)
+        trace = trace_reverse(
+            with_aux(call, aux) if has_aux else call.run, call.point.values, call.function, call.others
+        )
         result = _jacobian_from_trace(call, trace)
         return (result, lower(aux[0], trace)) if has_aux else result
 
@@ -108,7 +110,9 @@ def jacobian(
         if mode == "forward" or holomorphic:
             return _jacobian_forward(call, has_aux)
         aux: list[Any] = []
-        trace = trace_reverse(with_aux(call, aux) if has_aux else call.run, call.point.values, call.function)
+        trace = trace_reverse(
+            with_aux(call, aux) if has_aux else call.run, call.point.values, call.function, call.others
+        )
         columns = sum(_size(v) for v in call.point.values)
         rows = sum(_size(leaf) for leaf in trace.leaves)
         if mode == "reverse" or rows <= columns:
@@ -221,7 +225,7 @@ def _jacobian_forward(call: Call, has_aux: bool = False) -> Any:
             _zero_seed(v, batch) if s is None else s
             for s, v in zip(_seeds(columns, values, batch), values, strict=True)
         ]
-        structure, outputs, changes = run_forward(run, values, seeds, call.function)
+        structure, outputs, changes = run_forward(run, values, seeds, call.function, call.others)
         passes.append((columns, changes, batch))
     if outputs is None:
         structure, outputs, _ = run_forward(run, values, [np.zeros(shape_of(v)) for v in values], call.function)

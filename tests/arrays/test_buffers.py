@@ -393,6 +393,102 @@ def _contracted(objective, x):
     return np.tensordot(cr.jacfwd(cr.grad(objective))(x), cr.grad(objective)(x), x.ndim)
 
 
+VIEWS = {
+    "reshape": lambda y: np.reshape(y, (2, 6)),
+    "reshape of a transpose": lambda y: np.reshape(y.T, (2, 6)),
+    "reshape F": lambda y: np.reshape(y, (2, 6), order="F"),
+    "reshape F of a transpose": lambda y: np.reshape(y.T, (2, 6), order="F"),
+    "reshape of columns": lambda y: np.reshape(y[:, ::2], (6,)),
+    "reshape of a row": lambda y: y[1, ::2].reshape(2, 1),
+    "reshape copy": lambda y: np.reshape(y, 12, copy=True),
+    "ravel": np.ravel,
+    "ravel of a transpose": lambda y: np.ravel(y.T),
+    "ravel F of a transpose": lambda y: np.ravel(y.T, "F"),
+    "ravel A of a transpose": lambda y: np.ravel(y.T, "A"),
+    "ravel K of a transpose": lambda y: np.ravel(y.T, "K"),
+    "ravel of a strided row": lambda y: y[1, ::2].ravel(),
+    "ravel K of columns": lambda y: np.ravel(y[:, ::2], "K"),
+    "ravel of rows": lambda y: y[:2].ravel(),
+    "flatten": lambda y: y.flatten(),
+    "transpose": np.transpose,
+    "swapaxes": lambda y: np.swapaxes(y, 0, 1),
+    "moveaxis": lambda y: np.moveaxis(y, 0, 1),
+    "rollaxis": lambda y: np.rollaxis(y, 1),
+    "expand_dims": lambda y: np.expand_dims(y, 1),
+    "squeeze": lambda y: np.squeeze(y[:, None]),
+    "atleast_1d": np.atleast_1d,
+    "atleast_3d": np.atleast_3d,
+    "flip": np.flip,
+    "fliplr": np.fliplr,
+    "flipud": np.flipud,
+    "rot90": np.rot90,
+    "rot90 0": lambda y: np.rot90(y, 0),
+    "rot90 2": lambda y: np.rot90(y, 2),
+    "roll": lambda y: np.roll(y, 1),
+    "roll axis": lambda y: np.roll(y, 0, 0),
+    "tile": lambda y: np.tile(y, 1),
+    "repeat": lambda y: np.repeat(y, 1, axis=0),
+    "resize": lambda y: np.resize(y, (3, 4)),
+    "split": lambda y: np.split(y, 3)[1],
+    "hsplit": lambda y: np.hsplit(y, 2)[1],
+    "unstack": lambda y: np.unstack(y)[2],
+    "concatenate": lambda y: np.concatenate([y]),
+    "stack": lambda y: np.stack([y]),
+    "take row": lambda y: np.take(y, 1, axis=0),
+    "compress": lambda y: np.compress([True, True], y, axis=0),
+    "delete": lambda y: np.delete(y, [], axis=0),
+    "triu": np.triu,
+    "copy": np.copy,
+    "copy F": lambda y: y.copy("F"),
+    "ravel of a copy of a transpose": lambda y: y.T.copy(),
+    "real": np.real,
+    "astype": lambda y: y.astype(float),
+    "astype without copy": lambda y: y.astype(float, copy=False),
+    "pad": lambda y: np.pad(y, 0),
+    "pad edge": lambda y: np.pad(y, 0, mode="edge"),
+    "meshgrid": lambda y: np.meshgrid(y[0], sparse=True, copy=False)[0],
+    "meshgrid copy": lambda y: np.meshgrid(y[0])[0],
+    "index": lambda y: y[..., None, 1:],
+    "fancy index": lambda y: y[[0, 1]],
+    "mask": lambda y: y[y > 0],
+    "row of a fancy index": lambda y: y[[0, 1]][0],
+    "positive": lambda y: +y,
+    "conj": np.conj,
+    "broadcast_arrays": lambda y: np.broadcast_arrays(y, 1.0)[0],
+    "array": lambda y: cnp.array(y),
+    "asarray": lambda y: cnp.asarray(y),
+    "asfortranarray": lambda y: cnp.asfortranarray(y),
+    "asfortranarray of a transpose": lambda y: cnp.asfortranarray(y.T),
+    "ascontiguousarray": lambda y: cnp.ascontiguousarray(y),
+    "ascontiguousarray of a transpose": lambda y: cnp.ascontiguousarray(y.T),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_what_numpy_answers_with_a_view_is_a_view(name):
+    def f(x):
+        y = x * 1
+        z = np.sin(y)
+        v = VIEWS[name](y)
+        v[...] = v * 3
+        v = v[:1]
+        y *= x
+        v += 1
+        return y * z + np.sum(v)
+
+    check(f, M)
+
+    def g(x, n):
+        y = n.full((3, 4), 2.0)
+        v = VIEWS[name](y)
+        y[1] = x[0]
+        v *= 3
+        return y * np.sum(v)
+
+    np.testing.assert_array_equal(g(M, cnp), g(M, np))
+    check(lambda x: g(x, np if isinstance(x, np.ndarray) else cnp), M, order=1)
+
+
 # -- programs that fill buffers -------------------------------------------------------------------------
 
 
@@ -775,6 +871,18 @@ def test_a_written_argument_may_not_share_memory_with_another(write):
             with pytest.raises(AliasError, match="test_buffers"):
                 run()
     assert cr.grad(write, both)(V, V.copy())[0].shape == (6,)
+    # Nor with one that is not differentiated.
+    for run in (
+        lambda: cr.grad(write)(V, V),
+        lambda: cr.value_and_grad(write, (0,))(V, V[::-1]),
+        lambda: cr.jacrev(write)(V, y=V),
+        lambda: cr.hessian(write)(V, V),
+        lambda: cr.grad(lambda x, p: write(x, p["y"][0]))(V, {"y": [V]}),
+        lambda: cr.jacfwd(lambda x, p: write(x, p["y"][0]))(V, {"y": [V]}),
+    ):
+        with pytest.raises(AliasError, match="test_buffers"):
+            run()
+    assert cr.grad(write)(V, V.copy()).shape == (6,)
     # Arguments that are only read may be one array.
     np.testing.assert_allclose(cr.grad(lambda x, y: np.sum(x * y), both)(V, V)[0], V)
 

@@ -4,6 +4,7 @@
 varied. Derivatives of order one to three are compared, first at ordinary points, then at the ends.
 """
 
+import functools
 import math
 import subprocess
 import sys
@@ -342,9 +343,7 @@ def test_masked_poles_are_structural():
 
 # -- from the registry ---------------------------------------------------------------------------------
 
-OWN = [
-    p for p in registry.values() if getattr(p.impl, "__module__", None) == special.__name__ or p.impl in SCIPY
-]
+OWN = [p for p in registry.values() if getattr(p.impl, "__module__", None) == special.__name__ or p.impl in SCIPY]
 SAMPLED = [p for p in OWN if p.samples is not None]
 
 
@@ -359,14 +358,14 @@ def active(primitive, args):
 @pytest.mark.parametrize("primitive", SAMPLED, ids=lambda p: p.name)
 def test_samples(primitive):
     rng = np.random.default_rng(3)
-    for args, _ in primitive.samples(rng):
+    for args, params in primitive.samples(rng):
         places = active(primitive, args)
 
-        def f(*xs, args=args, places=places):
+        def f(*xs, args=args, params=params, places=places):
             full = list(args)
             for k, x in zip(places, xs, strict=True):
                 full[k] = x
-            return primitive(*full)
+            return primitive(*full, **params)
 
         check(f, *[args[k] for k in places], tolerance=3e-6)
 
@@ -374,17 +373,18 @@ def test_samples(primitive):
 @pytest.mark.parametrize("primitive", SAMPLED, ids=lambda p: p.name)
 def test_precision_is_kept(primitive):
     rng = np.random.default_rng(3)
-    for args, _ in primitive.samples(rng):
+    for args, params in primitive.samples(rng):
+        function = functools.partial(primitive, **params)
         for k in active(primitive, args):
             if np.ndim(args[k]) == 0:
                 continue
             x = args[k].astype(np.float32)
-            f = along(primitive, k, [a.astype(np.float32) if np.ndim(a) else a for a in args])
+            f = along(function, k, [a.astype(np.float32) if np.ndim(a) else a for a in args])
             y, y_dot = cr.jvp(f, (x,), (np.ones_like(x),))
             assert y.dtype == y_dot.dtype == f(x).dtype
             gradient = cr.vjp(f, x)[1](np.ones_like(y))[0]
             assert gradient.dtype == np.float32
-            exact = cr.vjp(along(primitive, k, args), args[k])[1](
+            exact = cr.vjp(along(function, k, args), args[k])[1](
                 np.ones_like(y, y.dtype.char.upper() if y.dtype.kind == "c" else np.float64)
             )[0]
             np.testing.assert_allclose(gradient, exact, rtol=2e-3, atol=1e-4)

@@ -125,7 +125,7 @@ REFUSED = {
     "zscore": lambda x: stats.zscore(x)[0],
     "poisson with a traced k": lambda x: np.sum(stats.poisson.logpmf(x, 2.0)),
     "allow_singular": lambda x: stats.multivariate_normal.logpdf(x, MEAN, COV, allow_singular=True),
-    "multivariate_normal.cdf|cdf": lambda x: stats.multivariate_normal.cdf(x, MEAN, COV),
+    "multivariate_normal.cdf": lambda x: stats.multivariate_normal.cdf(x, MEAN, COV),
 }
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import trees
 from chainrule.arrays import protocols
 from chainrule.arrays.nested import array_of, has_traced
 from chainrule.core.dispatch import Tracer, bind, dtype_of, innermost, shape_of
@@ -240,12 +241,18 @@ def _check_alias(root: Any) -> None:
     inputs = getattr(transformation, "inputs", None) or ()
     own = [content for identity, content in inputs if identity == id(root)]
     others = [content for identity, content in inputs if identity != id(root)]
-    for content in others if own else ():
-        if np.may_share_memory(innermost(own[0]), innermost(content)):
+    for other in _arrays(others) if own else ():
+        if np.may_share_memory(innermost(own[0]), other):
             raise AliasError(
                 f"an argument that is written to (at {user_line()}) may share memory with another argument; "
-                "the derivative with respect to each of them is not defined. Pass a copy of one."
+                "what is written would not reach that one as it does outside. Pass a copy of one."
             )
+
+
+def _arrays(content: Any) -> list[Any]:
+    """The plain arrays in arguments, which may be nested containers."""
+    leaves = [content] if trees.is_leaf_type(content) else trees.flatten(content)[0]
+    return [x for x in map(innermost, leaves) if isinstance(x, np.ndarray)]
 
 
 def _exclusive(value: Any) -> bool:

@@ -21,6 +21,7 @@ from chainrule.core.dispatch import Meta, Tracer, dtype_of, shape_of
 from chainrule.core.live import Masked, dense, finite, linear_live, product
 
 __all__ = [
+    "LARGE",
     "Conjugate",
     "Constant",
     "Factor",
@@ -200,7 +201,7 @@ class Constant(LinearMap):
 
 
 # Arrays of fewer elements are not worth the search for memory to reuse.
-_SMALL = 4096
+LARGE = 4096
 
 
 class Factor(LinearMap):
@@ -230,7 +231,7 @@ class Factor(LinearMap):
         factor = self.partial(self.y, *self.args)
         if ct.__class__ is Masked:
             return fit(product(factor, ct), self.like_x)
-        if ct.__class__ is np.ndarray and ct.size > _SMALL:
+        if ct.__class__ is np.ndarray and ct.size > LARGE:
             result = np.multiply(factor, ct, out=self._scratch(factor, ct, own))
         else:
             result = factor * ct

@@ -21,8 +21,8 @@ from chainrule.core.batch import Rows
 from chainrule.core.define import nondifferentiable
 from chainrule.core.dispatch import Tracer, dtype_of, innermost, meta_of, shape_of
 from chainrule.core.linear import Constant, cast
-from chainrule.core.quiet import quiet
 from chainrule.core.live import add, dense
+from chainrule.core.quiet import quiet
 from chainrule.eager import forward
 from chainrule.eager.forward import Dual
 from chainrule.eager.reverse import Reverse, lift, secure, transpose_function

@@ -13,14 +13,14 @@ import numpy as np
 
 from chainrule.core.dispatch import Tracer, dtype_of, shape_of
 from chainrule.core.linear import cast
-from chainrule.core.quiet import quiet
 from chainrule.core.live import add, dense
+from chainrule.core.quiet import quiet
 from chainrule.eager import forward, reverse, shortcuts  # noqa: F401  (the short roads take effect)
 from chainrule.eager.forward import Dual, Pass
 from chainrule.eager.reverse import Reverse
 from chainrule.eager.sweep import collected, maps_of, sweep
 from chainrule.eager.tape import Tape, consume, keep
-from chainrule.errors import unmask
+from chainrule.errors import LeakedTracerError, name_of, unmask
 from chainrule.leaves import build, differentiable_leaves, result_leaves
 
 __all__ = ["Trace", "filled", "gradient_of_plain", "lower", "run_forward", "trace_reverse"]
@@ -36,6 +36,7 @@ class Trace:
         self._inputs = inputs
         self._count = next(tape.slots)
         self.leaves, self.structure = differentiable_leaves(result)
+        _check_leaks(self.leaves, tape)
 
     def _on_tape(self, leaf: Any) -> bool:
         return isinstance(leaf, Reverse) and leaf.tape is self.tape
@@ -47,10 +48,7 @@ class Trace:
             if not self._on_tape(leaf):
                 values.append(leaf)
                 continue
-            value = leaf.value
-            if private and value.__class__ is np.ndarray and (leaf.captured or leaf.owner is not None):
-                value = value.copy()
-            values.append(value)
+            values.append(_private(leaf) if private else leaf.value)
         return values
 
     def result(self, private: bool = False) -> Any:
@@ -74,6 +72,26 @@ class Trace:
         with quiet():
             push_entries(self.tape.entries, table)
         return [table[leaf.slot] if self._on_tape(leaf) else None for leaf in self.leaves]
+
+
+def _private(leaf: Any) -> Any:
+    """The value of a traced result; a copy if the tape or the caller may hold its memory."""
+    value = leaf.value
+    held = leaf.captured is not False or leaf.owner is not None
+    return value.copy() if held and value.__class__ is np.ndarray else value
+
+
+def _check_leaks(leaves: list[Any], recorder: Any) -> None:
+    """Raise for results that were traced by a transformation that has ended."""
+    for leaf in leaves:
+        if isinstance(leaf, Tracer):
+            theirs = getattr(leaf, "tape", None) or getattr(leaf, "run", None) or getattr(leaf, "batch", None)
+            if theirs is not None and theirs is not recorder and not theirs.open:
+                raise LeakedTracerError(
+                    f"{name_of(recorder.where)} returns a value traced by a transformation that has ended. Return "
+                    "it from that transformation's function instead of storing it, or store "
+                    "chainrule.stop_gradient(value)."
+                )
 
 
 def push_entries(entries: list[Any], table: list[Any]) -> None:
@@ -108,11 +126,14 @@ def _push_maps(entry: list[Any], table: list[Any]) -> Any:
     return total
 
 
-def trace_reverse(function: Callable[[list[Any]], Any], values: Sequence[Any], where: object) -> Trace:
-    """Run `function` on traced `values` and keep the tape."""
+def trace_reverse(
+    function: Callable[[list[Any]], Any], values: Sequence[Any], where: object, others: Any = None
+) -> Trace:
+    """Run `function` on traced `values` and keep the tape; `others` are its arguments that are not traced."""
     tape = Tape(where)
     inputs = [reverse.lift(_entry(value), tape, next(tape.slots), captured=None) for value in values]
     tape.inputs = [(id(x), x.value) for x in inputs if x.__class__ is reverse.ReverseArray]
+    tape.inputs.append((0, others))
     try:
         result = function(inputs)
         return Trace(tape, range(len(values)), result)
@@ -136,7 +157,7 @@ def gradient_of_plain(function: Callable[..., Any], args: tuple[Any, ...], n: in
         traced = Reverse(x, tape, slot)
     else:
         traced = reverse.ReverseArray(x, tape, slot, None)
-        tape.inputs = [(id(traced), x)]
+        tape.inputs = [(id(traced), x), (0, (args[:n], args[n + 1 :], kwargs))]
     try:
         y = function(*args[:n], traced, *args[n + 1 :], **kwargs)
     except ValueError as error:
@@ -156,19 +177,31 @@ def _entry(value: Any) -> Any:
 
 
 def run_forward(
-    function: Callable[[list[Any]], Any], values: Sequence[Any], tangents: Sequence[Any], where: object
+    function: Callable[[list[Any]], Any],
+    values: Sequence[Any],
+    tangents: Sequence[Any],
+    where: object,
+    aux: list[Any] | None = None,
 ) -> tuple[Any, list[Any], list[Any]]:
-    """Run `function` on dual numbers: the result's structure, its primal leaves and its tangents (None: zero)."""
+    """Run `function` on dual numbers: the result's structure, its primal leaves and its tangents (None: zero).
+
+    What `function` has put into the list `aux` is freed of the tracing.
+    """
     run = Pass(where)
     inputs = [forward.lift(_entry(v), t, run) for v, t in zip(values, tangents, strict=True)]
     run.inputs = [(id(x), x.value) for x in inputs if x.__class__ is forward.DualArray]
+    run.inputs.append((0, others))
     try:
         leaves, structure = differentiable_leaves(function(inputs))
+        _check_leaks(leaves, run)
     except ValueError as error:
         unmask(error)
         raise
     finally:
         run.open = False
+    if aux:
+        extra, shape = result_leaves(aux[-1])
+        aux[-1] = build(shape, [x.value if _of(x, run) else x for x in extra])
     primals = [leaf.value if _of(leaf, run) else leaf for leaf in leaves]
     return structure, primals, [leaf.tangent if _of(leaf, run) else None for leaf in leaves]
 
@@ -178,9 +211,9 @@ def _of(leaf: Any, run: Pass) -> bool:
 
 
 def lower(tree: Any, trace: Trace) -> Any:
-    """`tree` without the tracing of one transformation: auxiliary results."""
+    """`tree` without the tracing of one transformation: auxiliary results, whose memory nobody else holds."""
     leaves, structure = result_leaves(tree)
-    return build(structure, [x.value if isinstance(x, Reverse) and x.tape is trace.tape else x for x in leaves])
+    return build(structure, [_private(x) if isinstance(x, Reverse) and x.tape is trace.tape else x for x in leaves])
 
 
 def filled(tangent: Any, primal: Any) -> Any:
@@ -195,8 +228,8 @@ def filled(tangent: Any, primal: Any) -> Any:
         return float(tangent)
     tangent = cast(tangent, _inexact(dtype_of(primal)))
     if isinstance(tangent, np.ndarray) and not (tangent.flags.writeable and tangent.base is None):
-        return tangent.copy()
-    return tangent
+        tangent = tangent.copy()
+    return tangent if not isinstance(tangent, np.ndarray) or tangent.ndim else tangent[()]
 
 
 def _inexact(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -10,9 +10,9 @@ import numpy as np
 from chainrule.arrays.buffers import replace_traced, set_traced
 from chainrule.core.dispatch import Meta, Tracer, bind, fresh_level, innermost, meta_of, shape_of
 from chainrule.core.linear import cast
-from chainrule.core.quiet import quiet
 from chainrule.core.live import Masked, add, dense
 from chainrule.core.primitive import Primitive
+from chainrule.core.quiet import quiet
 from chainrule.core.views import link, root_of
 from chainrule.errors import LeakedTracerError, UnsupportedError, name_of, user_line
 

@@ -16,8 +16,9 @@ import numpy as np
 from chainrule.arrays.protocols import FUNCTIONS, array_function, array_ufunc
 from chainrule.core.define import shorten
 from chainrule.core.dispatch import Meta, Tracer
-from chainrule.core.linear import Linear
+from chainrule.core.linear import LARGE, Linear
 from chainrule.core.primitive import Primitive, by_function
+from chainrule.core.quiet import quiet
 from chainrule.eager.reverse import SCALARS, Reverse, ReverseArray, keep_value
 from chainrule.rules import elementwise as ew
 from chainrule.rules import reduce
@@ -32,29 +33,50 @@ _FLOAT64, _FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)
 # -- arrays -------------------------------------------------------------------------------------------
 
 
+# What `unary` has found to lead: ufunc -> (evaluation, partial, whether it reads the output, and the input).
+_KNOWN: dict[Any, tuple[Any, ...]] = {}
+
+
 def unary(primitive: Primitive, arg: ReverseArray) -> Any:
     """The short road of `record` for an array of floats; None where it does not lead."""
     rule = primitive.short
     if rule is None:
         rule = shorten(primitive)
     x = arg.value
-    if not rule or x.__class__ is not np.ndarray:
-        return None
-    dtype = x.dtype
-    if dtype is not _FLOAT64 and dtype is not _FLOAT32:
+    if not rule or x.__class__ is not np.ndarray or (x.dtype is not _FLOAT64 and x.dtype is not _FLOAT32):
         return None
     y = primitive.impl(x)
-    if y.__class__ is not np.ndarray or y.dtype is not dtype:
+    if y.__class__ is not np.ndarray or y.dtype is not x.dtype:
         return None
-    partial, reads_y, reads_x = rule
-    tape = arg.tape
+    if isinstance(primitive.impl, np.ufunc):
+        _KNOWN[primitive.impl] = (primitive.impl, *rule)
+    return _record(arg, x, y, *rule)
+
+
+def _record(arg: ReverseArray, x: Any, y: Any, partial: Any, reads_y: bool, reads_x: bool) -> ReverseArray:
+    kept = y if reads_y else None
     if not reads_x:
         x = None
+    elif arg.captured is False and arg.owner is None:
+        arg.captured = True
+    elif arg.captured is None and x.size > LARGE:
+        # Rather than a copy of the caller's array, the partial that it would be needed for.
+        with quiet():
+            factor = partial(kept, x)
+        if factor.__class__ is np.ndarray and factor.base is None and factor is not x:
+            partial, kept, x, reads_y = _given, None, factor, False
+        else:
+            x = keep_value(x, arg, arg.tape)
     elif arg.captured is not True:
-        x = keep_value(x, arg, tape)
+        x = keep_value(x, arg, arg.tape)
+    tape = arg.tape
     out = next(tape.slots)
-    tape.append((out, arg.slot, partial, y if reads_y else None, x, None))
+    tape.append((out, arg.slot, partial, kept, x, None))
     return ReverseArray(y, tape, out, reads_y)
+
+
+def _given(y: Any, factor: Any) -> Any:
+    return factor
 
 
 def pair(primitive: Primitive, a: Any, b: Any) -> Any:
@@ -94,11 +116,21 @@ def pair(primitive: Primitive, a: Any, b: Any) -> Any:
         return None
     reads_z, reads_x, reads_y = reads
     if reads_x:
-        x = dtype.type(x) if i < 0 else x if a.captured is True else keep_value(x, a, tape)
+        if i < 0:
+            x = dtype.type(x)
+        elif a.captured is False and a.owner is None:
+            a.captured = True
+        elif a.captured is not True:
+            x = keep_value(x, a, tape)
     else:
         x = None
     if reads_y:
-        y = dtype.type(y) if j < 0 else y if b.captured is True else keep_value(y, b, tape)
+        if j < 0:
+            y = dtype.type(y)
+        elif b.captured is False and b.owner is None:
+            b.captured = True
+        elif b.captured is not True:
+            y = keep_value(y, b, tape)
     else:
         y = None
     out = next(tape.slots)
@@ -113,8 +145,14 @@ _EVERYTHING = {"axis": None, "keepdims": False}
 
 def _array_ufunc(self: ReverseArray, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
     if method == "__call__" and not options:
+        known = _KNOWN.get(ufunc)
+        if known is not None:
+            x = self.value
+            if x.__class__ is np.ndarray and (x.dtype is _FLOAT64 or x.dtype is _FLOAT32):
+                evaluate, partial, reads_y, reads_x = known
+                return _record(self, x, evaluate(x), partial, reads_y, reads_x)
         primitive = by_function.get(ufunc)
-        if primitive is not None and primitive.kind == "elementwise" and len(inputs) < 3:
+        if primitive is not None and primitive.kind == "elementwise":
             traced = unary(primitive, self) if len(inputs) == 1 else pair(primitive, *inputs)
             if traced is not None:
                 return traced
@@ -241,8 +279,10 @@ for _name, _primitive, _operation in (
 
 
 def _array_negative(self: ReverseArray) -> Any:
-    traced = unary(ew.negative, self)
-    return ew.negative(self) if traced is None else traced
+    x = self.value
+    if x.__class__ is np.ndarray and (x.dtype is _FLOAT64 or x.dtype is _FLOAT32):
+        return _record(self, x, -x, -1, False, False)
+    return ew.negative(self)
 
 
 ReverseArray.__neg__ = _array_negative  # type: ignore[method-assign]

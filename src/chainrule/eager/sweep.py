@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.core.dispatch import Meta, Tracer
-from chainrule.core.linear import Constant, Factor, LinearMap
-from chainrule.core.quiet import quiet
+from chainrule.core.linear import LARGE, Constant, Factor, LinearMap
 from chainrule.core.live import Masked, add, dense
+from chainrule.core.quiet import quiet
 from chainrule.rules.indexing import GetItem, Marks, scatter
 
 __all__ = [
@@ -71,7 +71,7 @@ def sweep_into(entries: Iterable[Any], cts: list[Any], owned: bytearray, seeds: 
                 cts[i] = ct * p if have is None else have + ct * p
             else:
                 cts[entry[0]] = None
-                if ct.__class__ is not np.ndarray or ct.size > _SMALL:
+                if ct.__class__ is not np.ndarray or ct.size > LARGE:
                     pull(maps_of(entry), ct, cts, owned)
                 elif length == 6:
                     _, i, p, y, x, _ = entry
@@ -109,7 +109,7 @@ def sweep_into(entries: Iterable[Any], cts: list[Any], owned: bytearray, seeds: 
             if ct is None:
                 continue
             cts[out] = None
-            if ct.__class__ in _BULKY or (ct.__class__ is np.ndarray and ct.size > _SMALL):
+            if ct.__class__ in _BULKY or (ct.__class__ is np.ndarray and ct.size > LARGE):
                 pull(entry, ct, cts, owned)
             else:
                 pull_small(entry, ct, cts, owned)
@@ -318,6 +318,5 @@ def _gatherable(have: Any, meta: Meta, own: bool = False) -> Scattered:
     return gathered
 
 
-# Cotangents whose memory is worth handing on.
-_SMALL = 4096
+# Cotangents whose memory is worth handing on, whatever their size.
 _BULKY = frozenset({Scattered, Masked})

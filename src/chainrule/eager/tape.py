@@ -26,7 +26,7 @@ __all__ = ["Tape", "consume", "keep"]
 class Tape:
     """What one transformation recorded: entries in the order of evaluation, and the number of slots."""
 
-    __slots__ = ("__weakref__", "append", "copies", "entries", "inputs", "level", "slots", "where")
+    __slots__ = ("__weakref__", "append", "copies", "entries", "inputs", "level", "open", "slots", "where")
 
     def __init__(self, where: object) -> None:
         self.level = fresh_level()
@@ -36,10 +36,12 @@ class Tape:
         self.copies: dict[int, tuple[Any, Any]] = {}
         self.inputs: list[tuple[int, Any]] = []
         self.where = where
+        self.open = True
 
     def close(self) -> None:
         """End the recording: a traced value that is used from now on has leaked."""
         where = self.where
+        self.open = False
         self.copies = {}
         self.inputs = []
 

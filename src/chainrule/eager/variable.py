@@ -17,8 +17,8 @@ import chainrule.eager.reverse as reverse
 from chainrule.arrays.protocols import array_function, array_ufunc
 from chainrule.core.dispatch import Tracer, bind, dtype_of, shape_of
 from chainrule.core.linear import LinearMap
-from chainrule.core.quiet import quiet
 from chainrule.core.primitive import Primitive
+from chainrule.core.quiet import quiet
 from chainrule.core.views import link
 from chainrule.eager.drivers import filled
 from chainrule.eager.sweep import collected, pull_small
@@ -32,6 +32,7 @@ class Graph:
     """What takes the place of the tape for all variables: the outermost level, and nothing recorded."""
 
     level = 0
+    open = True
     inputs: tuple[Any, ...] = ()
 
     @staticmethod
@@ -106,8 +107,12 @@ class Variable(reverse.ReverseArray):
             link(made, args[0], primitive, args, params)
         return made
 
-    def twin(self) -> Any:
-        return self
+    def twin(self) -> Variable:
+        # Without a claim to the node: the gradient belongs to this variable.
+        other = Variable.__new__(Variable)
+        reverse.ReverseArray.__init__(other, self.value, _GRAPH, self.slot, True)  # type: ignore[arg-type]
+        other.grad = None
+        return other
 
     def set(self, index: Any, value: Any) -> None:
         """Write to a computed array; a leaf's content is replaced by assigning to ``value``."""
@@ -116,6 +121,7 @@ class Variable(reverse.ReverseArray):
                 f"writing into a leaf variable (at {user_line()}): assign a new content to its attribute value, or "
                 "compute with a copy"
             )
+        self.captured = True  # the content is read-only
         reverse.set_traced(self, index, value)
 
     def replace(self, value: Any) -> None:

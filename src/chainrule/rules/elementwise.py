@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.core.define import elementwise, linear, nondifferentiable
-from chainrule.core.dispatch import Tracer, dtype_of
+from chainrule.core.dispatch import Tracer, dtype_of, innermost
 from chainrule.core.linear import Selection, Wirtinger, fit
 from chainrule.errors import UnsupportedError, user_line
 
@@ -65,6 +65,18 @@ def _pole(c: Any, x: Any) -> Any:
     """c / x with the same infinity at -0.0 as at 0.0."""
     x = x + 0.0
     return np.divide(c, x, out=x) if x.__class__ is np.ndarray else divide(c, x)
+
+
+def nan_where(outside: Any, slope: Any) -> Any:
+    """`slope`, and NaN outside of the real domain, where the function is NaN and the formula may be finite."""
+    if not np.any(innermost(outside)):
+        return slope
+    return slope * where(outside, np.nan, 1.0).astype(dtype_of(slope))
+
+
+def _log_slope(c: Any, x: Any) -> Any:
+    slope = _pole(c, x)
+    return slope if dtype_of(x).kind == "c" else nan_where(x < 0, slope)
 
 
 sqrt = elementwise("sqrt", np.sqrt, lambda y, x: _pole(0.5, y), samples=positive, tie="inf at 0")
@@ -172,10 +184,10 @@ _LOG2, _LOG10 = math.log(2), math.log(10)
 exp = elementwise("exp", np.exp, lambda y, x: y, samples=real)
 exp2 = elementwise("exp2", np.exp2, lambda y, x: _LOG2 * y, samples=real)
 expm1 = elementwise("expm1", np.expm1, lambda y, x: exp(x), samples=real)
-log = elementwise("log", np.log, lambda y, x: _pole(1, x), samples=positive)
-log2 = elementwise("log2", np.log2, lambda y, x: _pole(1 / _LOG2, x), samples=positive)
-log10 = elementwise("log10", np.log10, lambda y, x: _pole(1 / _LOG10, x), samples=positive)
-log1p = elementwise("log1p", np.log1p, lambda y, x: divide(1, 1 + x), samples=positive)
+log = elementwise("log", np.log, lambda y, x: _log_slope(1, x), samples=positive)
+log2 = elementwise("log2", np.log2, lambda y, x: _log_slope(1 / _LOG2, x), samples=positive)
+log10 = elementwise("log10", np.log10, lambda y, x: _log_slope(1 / _LOG10, x), samples=positive)
+log1p = elementwise("log1p", np.log1p, lambda y, x: _log_slope(1, 1 + x), samples=positive)
 
 
 def _difference(a: Any, b: Any) -> Any:
@@ -247,12 +259,18 @@ def _arcsinh_slope(x: Any) -> Any:
 
 def _arccosh_slope(x: Any) -> Any:
     root = sqrt(x - 1) * sqrt(x + 1) if dtype_of(x).kind == "c" else sqrt(-unit_gap(x)) + 0.0
-    return divide(1, root)
+    slope = divide(1, root)
+    return slope if dtype_of(x).kind == "c" else nan_where(x < 1, slope)
 
 
 arcsinh = elementwise("arcsinh", np.arcsinh, lambda y, x: _arcsinh_slope(x), samples=real)
 arccosh = elementwise("arccosh", np.arccosh, lambda y, x: _arccosh_slope(x), samples=above_one)
-arctanh = elementwise("arctanh", np.arctanh, lambda y, x: divide(1, unit_gap(x)), samples=unit)
+def _arctanh_slope(x: Any) -> Any:
+    slope = divide(1, unit_gap(x))
+    return slope if dtype_of(x).kind == "c" else nan_where(abs(x) > 1, slope)
+
+
+arctanh = elementwise("arctanh", np.arctanh, lambda y, x: _arctanh_slope(x), samples=unit)
 degrees = elementwise("degrees", np.degrees, 180 / np.pi, functions=(np.rad2deg,), samples=real)
 radians = elementwise("radians", np.radians, np.pi / 180, functions=(np.deg2rad,), samples=real)
 

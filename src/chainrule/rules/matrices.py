@@ -96,7 +96,8 @@ def _block(a: Any, e: Any) -> Any:
 def _frechet(a: Any, e: Any) -> Any:
     shape = np.broadcast_shapes(np.shape(a), np.shape(e))
     n = shape[-1]
-    return sl.expm(_block(np.broadcast_to(a, shape), np.broadcast_to(e, shape)))[..., :n, n:]
+    block = _block(np.broadcast_to(a, shape), np.broadcast_to(e, shape))
+    return sl.expm(block.astype(np.result_type(block, np.float32)))[..., :n, n:]
 
 
 def _frechet_matrix(y: Any, a: Any, e: Any) -> Any:

@@ -26,7 +26,7 @@ from chainrule.core.linear import LinearMap, Slot
 from chainrule.core.primitive import Primitive
 from chainrule.errors import UnsupportedError, user_line
 from chainrule.rules import elementwise as ew
-from chainrule.rules.elementwise import Samples, divide, exp, interval, log, log1p, power, sqrt, where
+from chainrule.rules.elementwise import Samples, divide, exp, interval, log, log1p, nan_where, power, sqrt, where
 from chainrule.rules.reduce import frozen, sum_
 
 __all__ = ["Refused"]
@@ -392,7 +392,9 @@ dawsn = rule("dawsn", _dawsn_slope, samples=box((-9, 9)))
 # -- logistic functions, entropies ---------------------------------------------------------------------
 
 expit = rule("expit", lambda y, x: expit(x) * expit(-x), samples=real)
-logit = rule("logit", lambda y, x: divide(1, x) + divide(1, 1 - x), samples=unit)
+logit = rule(
+    "logit", lambda y, x: nan_where((x < 0) | (x > 1), divide(1, x) + divide(1, 1 - x)), samples=unit
+)
 log_expit = rule("log_expit", lambda y, x: expit(-x), samples=real)
 
 
@@ -442,8 +444,20 @@ relative_gap = elementwise(
     samples=positive_pair,
 )
 _ZERO = "0 in the second argument where the first is 0"
-rule("xlogy", lambda z, x, y: log(y), lambda z, x, y: xdivy(x, y), samples=positive_pair, tie=_ZERO)
-rule("xlog1py", lambda z, x, y: log1p(y), lambda z, x, y: xdivy(x, 1 + y), samples=positive_pair, tie=_ZERO)
+rule(
+    "xlogy",
+    lambda z, x, y: log(y),
+    lambda z, x, y: nan_where((y < 0) & (x != 0), xdivy(x, y)),
+    samples=positive_pair,
+    tie=_ZERO,
+)
+rule(
+    "xlog1py",
+    lambda z, x, y: log1p(y),
+    lambda z, x, y: nan_where((y < -1) & (x != 0), xdivy(x, 1 + y)),
+    samples=positive_pair,
+    tie=_ZERO,
+)
 rule("entr", lambda y, x: -log(x) - 1, samples=positive, tie="inf at 0")
 rule(
     "rel_entr",

@@ -75,14 +75,13 @@ def polygamma(n: Any, x: Any) -> Any:
 @plain_elsewhere(_sc.multigammaln)
 def multigammaln(a: Any, d: Any) -> Any:
     a = array_of(a)
-    d = plain(d, "scipy.special.multigammaln", "d")
-    d = np.asarray(d).item() if np.ndim(d) == 0 else d
-    if not np.isscalar(d) or np.floor(d) != d:
+    size: Any = np.asarray(plain(d, "scipy.special.multigammaln", "d"))[()]
+    if size.shape or np.floor(size) != size:
         raise ValueError("d should be a positive integer (dimension)")
-    if np.any(a <= 0.5 * (d - 1)):
-        raise ValueError(f"condition a > 0.5 * (d-1) ({0.5 * (d - 1)}) not met")
-    terms = np.stack([rules.gammaln(a - (j - 1.0) / 2) for j in range(1, int(d) + 1)])
-    return d * (d - 1) * 0.25 * np.log(np.pi) + np.sum(terms, axis=0)
+    if np.any(a <= 0.5 * (size - 1)):
+        raise ValueError(f"condition a > 0.5 * (d-1) ({0.5 * (size - 1)}) not met")
+    terms = np.stack([rules.gammaln(a - (j - 1.0) / 2) for j in range(1, int(size) + 1)])
+    return size * (size - 1) * 0.25 * np.log(np.pi) + np.sum(terms, axis=0)
 
 
 def __getattr__(name: str) -> Any:

@@ -68,7 +68,7 @@ class Distribution:
             if not any_traced(args, kwargs):
                 return plain(*args, **kwargs)
             if ours is None:
-                raise refuse(f"scipy.stats.{self._plain.name}.{name}")
+                raise refuse(f"scipy.stats.{getattr(self._plain, 'name', 'multivariate_normal')}.{name}")
             return ours(*args, **kwargs)
 
         return method
@@ -144,7 +144,8 @@ def continuous(
     def of_variable(function: Callable[..., Any], finish: Callable[[Any, Any], Any]) -> Callable[..., Any]:
         def method(*args: Any, **kwargs: Any) -> Any:
             x, s, loc, scale = given(args, kwargs)
-            y = finish(function((x - loc) / scale, *s), scale)
+            with np.errstate(all="ignore"):
+                y = finish(function((x - loc) / scale, *s), scale)
             return y if np.all(scale > 0) else where(scale > 0, y, np.nan)
 
         return method
@@ -152,7 +153,8 @@ def continuous(
     def of_probability(function: Callable[..., Any]) -> Callable[..., Any]:
         def method(*args: Any, **kwargs: Any) -> Any:
             q, s, loc, scale = given(args, kwargs)
-            y = function(q, *s) * scale + loc
+            with np.errstate(all="ignore"):
+                y = function(q, *s) * scale + loc
             known = (q >= 0) & (q <= 1) & (scale > 0)
             return y if np.all(known) else where(known, y, np.nan)
 
@@ -203,6 +205,9 @@ halfnorm = continuous(
     (0.0, _INF),
     logpdf=lambda z: -0.5 * z * z + 0.5 * (_LOG_2 * 2 - _LOG_2PI),
     cdf=lambda z: sc.erf(_right(z) / math.sqrt(2)),
+    logcdf=lambda z: where(
+        z > 1, np.log1p(-sc.erfc(_right(z) / math.sqrt(2))), np.log(sc.erf(_right(z) / math.sqrt(2)))
+    ),
     sf=lambda z: sc.erfc(_right(z) / math.sqrt(2)),
     ppf=lambda q: math.sqrt(2) * sc.erfinv(q),
     isf=lambda q: math.sqrt(2) * sc.erfcinv(q),

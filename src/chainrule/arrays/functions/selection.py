@@ -175,6 +175,40 @@ def _along(a: Any, places: Any, axis: Any) -> tuple[Any, ...]:
     return tuple(places if k == axis else np.asarray(grid[k]) for k in range(a.ndim))
 
 
+@implements(np.trim_zeros)
+def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
+    a = asarray(filt)
+    if a.ndim != 1 or axis not in (None, 0, -1):
+        raise UnsupportedError(f"numpy.trim_zeros of traced arrays of {a.ndim} dimensions (at {user_line()})")
+    if set(trim.lower()) - set("fb"):
+        raise ValueError(f"unexpected character(s) in `trim`: {trim!r}")
+    places = np.flatnonzero(condition_of(a))
+    if not places.size:
+        return a[:0]
+    start = int(places[0]) if "f" in trim.lower() else 0
+    return a[start : int(places[-1]) + 1 if "b" in trim.lower() else None]
+
+
+@implements(np.diag_indices_from)
+def diag_indices_from(arr: Any) -> Any:
+    return np.diag_indices_from(_stand_in(arr))
+
+
+@implements(np.tril_indices_from)
+def tril_indices_from(arr: Any, k: Any = 0) -> Any:
+    return np.tril_indices_from(_stand_in(arr), k)
+
+
+@implements(np.triu_indices_from)
+def triu_indices_from(arr: Any, k: Any = 0) -> Any:
+    return np.triu_indices_from(_stand_in(arr), k)
+
+
+def _stand_in(a: Any) -> Any:
+    """A plain array of the shape of `a`."""
+    return np.broadcast_to(np.zeros(()), a.shape)
+
+
 # -- diagonals and triangles --------------------------------------------------------------------------
 
 
