@@ -21,7 +21,6 @@ LIMITS: dict[tuple[str, str], str] = {
     ("logistic", "complex"): "a part of logaddexp, which is real",
 }
 
-_used: set[tuple[str, str]] = set()
 
 
 @contextmanager
@@ -31,7 +30,6 @@ def limited(what: str, mode: str) -> Iterator[None]:
     if reason is None:
         yield
         return
-    _used.add((what, mode))
     try:
         yield
     except Exception:

@@ -26,11 +26,19 @@ from tests.tolerances import close, rounding
 class Case:
     """A primitive at one sample point, as a function of its differentiable arguments."""
 
-    def __init__(self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        primitive: Primitive,
+        args: tuple[Any, ...],
+        params: dict[str, Any],
+        active: list[int] | None = None,
+    ) -> None:
         self.primitive = primitive
         self.args = tuple(number(a) for a in args)
         self.params = params
-        self.active = [k for k in range(len(args)) if is_active(primitive, k) and is_float(args[k])]
+        if active is None:
+            active = [k for k in range(len(args)) if is_active(primitive, k) and is_float(args[k])]
+        self.active = active
 
     @property
     def point(self) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.calls import Call, Function, check_callable, strip, with_aux
+from chainrule.calls import Call, Function, check_callable, with_aux
 from chainrule.core.dispatch import dtype_of, innermost, shape_of
 from chainrule.core.live import dense
 from chainrule.eager.drivers import Trace, filled, gradient_of_plain, lower, run_forward, trace_reverse
@@ -239,7 +239,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: b
     directions = call.point.tangents(tangents, call.describe)
     aux: list[Any] = []
     run = with_aux(call, aux) if has_aux else call.run
-    structure, values, changes = run_forward(run, call.point.values, directions, call.function, aux)
+    structure, values, changes = run_forward(run, call.point.values, directions, call.function, call.others, aux)
     y = build(structure, values)
     changes = [filled(t, v) for t, v in zip(changes, values, strict=True)]
     y_dot = build(structure, distinct(changes, (*directions, *values)))

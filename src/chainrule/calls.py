@@ -6,11 +6,10 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from chainrule.core.dispatch import Tracer
 from chainrule.errors import ArgumentError, name_of
-from chainrule.leaves import Point, build, result_leaves
+from chainrule.leaves import Point
 
-__all__ = ["Call", "Function", "check_callable", "strip", "with_aux"]
+__all__ = ["Call", "Function", "check_callable", "with_aux"]
 
 Function = Callable[..., Any]
 
@@ -84,8 +83,3 @@ def with_aux(call: Call, aux: list[Any]) -> Callable[[list[Any]], Any]:
         return result[0]
 
     return run
-
-
-def strip(tree: Any) -> Any:
-    leaves, structure = result_leaves(tree)
-    return build(structure, [x.value if isinstance(x, Tracer) else x for x in leaves])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.api import grad
-from chainrule.calls import Call, Function, check_callable, strip, with_aux
+from chainrule.calls import Call, Function, check_callable, with_aux
 from chainrule.core.batch import Batch, Rows
 from chainrule.core.dispatch import dtype_of, shape_of
 from chainrule.core.live import Masked, dense
@@ -225,12 +225,13 @@ def _jacobian_forward(call: Call, has_aux: bool = False) -> Any:
             _zero_seed(v, batch) if s is None else s
             for s, v in zip(_seeds(columns, values, batch), values, strict=True)
         ]
-        structure, outputs, changes = run_forward(run, values, seeds, call.function, call.others)
+        structure, outputs, changes = run_forward(run, values, seeds, call.function, call.others, aux)
         passes.append((columns, changes, batch))
     if outputs is None:
-        structure, outputs, _ = run_forward(run, values, [np.zeros(shape_of(v)) for v in values], call.function)
+        zeros = [np.zeros(shape_of(v)) for v in values]
+        structure, outputs, _ = run_forward(run, values, zeros, call.function, call.others, aux)
     result = _assemble_columns(call, structure, outputs, _blocks(passes, outputs))
-    return (result, strip(aux[-1])) if has_aux else result
+    return (result, aux[-1]) if has_aux else result
 
 
 def _zero_seed(like: Any, batch: Batch) -> Any:

@@ -189,8 +189,9 @@ def _narrow(eps: float, like: Any) -> Any:
 def _inner(a: Any, b: Any) -> Any:
     """Re <a, b>."""
     total = 0.0
-    for x, y in zip(_leaves(a), _leaves(b), strict=True):
-        total = total + np.sum(np.real(np.conj(np.asarray(x)) * np.asarray(y)))
+    with np.errstate(all="ignore"):
+        for x, y in zip(_leaves(a), _leaves(b), strict=True):
+            total = total + np.sum(np.real(np.conj(np.asarray(x)) * np.asarray(y)))
     return total
 
 

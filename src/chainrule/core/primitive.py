@@ -123,9 +123,14 @@ by_function: dict[Any, Primitive] = {}
 
 def register(primitive: Primitive, functions: tuple[Any, ...] = ()) -> Primitive:
     """Enter `primitive` into the registry, and as what answers for the given library functions."""
+    taken = next((f for f in functions if f in by_function), None)
+    if taken is not None:
+        raise ArgumentError(
+            f"{getattr(taken, '__name__', taken)} has a rule already, {by_function[taken]}, which a second one would "
+            "replace everywhere; define the new one for a function of its own"
+        )
     registry.add(primitive)
-    for function in functions:
-        by_function[function] = primitive
+    by_function.update(dict.fromkeys(functions, primitive))
     return primitive
 
 

@@ -74,8 +74,14 @@ def _checkpointed(f: Function, leaves: list[Any], structure: Any, tape: Tape) ->
         assert tape is not None
         start = next(tape.slots)
         with tape.diverted() as entries:
-            args, kwargs = build(structure, [state.value(tape) for state in frozen])
+            given = [state.value(tape) for state in frozen]
+            args, kwargs = build(structure, given)
             outs, shape = result_leaves(f(*args, **kwargs))
+        if any(isinstance(x, Tracer) and getattr(x, "written", False) for x in given):
+            raise LostDerivativeError(
+                f"checkpoint: {name_of(f)} writes to an argument, whose new content would be lost. Write to a copy "
+                "and return it."
+            )
         return outs, shape, entries, {slot for slot in operands(entries) if slot < start}
 
     outs, shape, _, used = run()
@@ -117,7 +123,13 @@ class _State:
             self.kept = tape.snapshot(leaf) if leaf.__class__ is np.ndarray else leaf
 
     def value(self, tape: Any) -> Any:
-        return lift(self.kept, tape, self._slot, True) if self._ours else self.kept
+        if self._ours:
+            return lift(self.kept, tape, self._slot, True)
+        if self.kept.__class__ is np.ndarray:  # what is written to it would be lost
+            view = self.kept.view()
+            view.flags.writeable = False
+            return view
+        return self.kept
 
 
 class CheckpointRecord:

@@ -79,6 +79,7 @@ class Custom:
         self.jvp: Function | None = None
         self.fwd: Function | None = None
         self.bwd: Function | None = None
+        self._defaults = bool(getattr(f, "__defaults__", None))
 
     def defjvp(self, rule: Function) -> Function:
         """Set the rule ``rule(*nondiff, primals, tangents) -> (y, y_dot)``, linear in the tangents."""
@@ -106,10 +107,10 @@ class Custom:
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if kwargs:
+        if kwargs or self._defaults:
             bound = inspect.signature(self.f).bind(*args, **kwargs)
             bound.apply_defaults()
-            if bound.kwargs:
+            if kwargs and bound.kwargs:
                 raise ArgumentError(f"{name_of(self.f)}: a function with a custom rule has no keyword-only arguments")
             args = bound.args
         if self.jvp is None and self.fwd is None:

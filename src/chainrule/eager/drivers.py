@@ -181,6 +181,7 @@ def run_forward(
     values: Sequence[Any],
     tangents: Sequence[Any],
     where: object,
+    others: Any = None,
     aux: list[Any] | None = None,
 ) -> tuple[Any, list[Any], list[Any]]:
     """Run `function` on dual numbers: the result's structure, its primal leaves and its tangents (None: zero).
@@ -202,8 +203,17 @@ def run_forward(
     if aux:
         extra, shape = result_leaves(aux[-1])
         aux[-1] = build(shape, [x.value if _of(x, run) else x for x in extra])
-    primals = [leaf.value if _of(leaf, run) else leaf for leaf in leaves]
+    primals = [_apart(leaf.value, values) if _of(leaf, run) else leaf for leaf in leaves]
     return structure, primals, [leaf.tangent if _of(leaf, run) else None for leaf in leaves]
+
+
+def _apart(value: Any, arguments: Sequence[Any]) -> Any:
+    """A result; a copy of one that may share memory with the caller's arguments."""
+    if value.__class__ is np.ndarray and any(
+        x.__class__ is np.ndarray and np.may_share_memory(value, x) for x in arguments
+    ):
+        return value.copy()
+    return value
 
 
 def _of(leaf: Any, run: Pass) -> bool:
