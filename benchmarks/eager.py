@@ -119,9 +119,7 @@ def jacobian_case(tools: Mapping[str, Any], n: int, mode: str) -> Case:
 
     def run(tool: Any) -> Callable[[], Any]:
         first, second = (constant(tool, w) for w in weights)
-        return bind(
-            tool.jacobian(lambda x: tool.xp.tanh(second @ tool.xp.tanh(first @ x)), mode), tool.array(x)
-        )
+        return bind(tool.jacobian(lambda x: tool.xp.tanh(second @ tool.xp.tanh(first @ x)), mode), tool.array(x))
 
     runs = {name: run(tool) for name, tool in tools.items()}
     return Case(f"Jacobian {n} × {n} of a network, {mode}", runs, {"torch": 1, "autograd": 4})
@@ -156,8 +154,7 @@ def memory_lines(tools: Mapping[str, Any], sizes: Sizes) -> Iterator[Line]:
     kept = {name: size / x.nbytes / operations for name, size in chains.items()}
     yield limited(f"arrays kept per operation, {operations} of {n:,} elements", kept, 2)
     captured = {
-        name: tool.kept(products(constant(tool, a), steps), tool.array(x)) / x.nbytes
-        for name, tool in tools.items()
+        name: tool.kept(products(constant(tool, a), steps), tool.array(x)) / x.nbytes for name, tool in tools.items()
     }
     yield limited(f"arrays kept of one constant used {steps} times", captured, 1.01)
     if "chainrule" in tools:
@@ -250,9 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer samples and training steps")
     parser.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
     parser.add_argument("--tools", nargs="+", default=list(rivals.TOOLS), choices=list(rivals.TOOLS))

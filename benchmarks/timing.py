@@ -46,9 +46,7 @@ def check_equal(contestants: Contestants, tolerance: float) -> None:
     first, *others = results
     for name in others:
         for expected, actual in zip(_arrays(results[first]), _arrays(results[name]), strict=True):
-            np.testing.assert_allclose(
-                actual, expected, tolerance, tolerance, err_msg=f"{name} against {first}"
-            )
+            np.testing.assert_allclose(actual, expected, tolerance, tolerance, err_msg=f"{name} against {first}")
 
 
 def _arrays(result: Any) -> list[np.ndarray]:
@@ -127,9 +125,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     """Align rows of cells, the first row above a line, the first column to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
-        "  ".join(
-            cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
+        "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
         for row in rows
     ]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])

@@ -22,7 +22,6 @@ LIMITS: dict[tuple[str, str], str] = {
 }
 
 
-
 @contextmanager
 def limited(what: str, mode: str) -> Iterator[None]:
     """Run a check; if it is listed as a gap it must fail."""

@@ -200,7 +200,10 @@ def columns(case: Case, n: int) -> list[Any]:
     outs = leaves(f(case.point[n]))
     if not changes:
         return [np.zeros(np.shape(y) + x.shape) for y in outs]
-    return [np.stack(c, axis=-1).reshape(np.shape(y) + x.shape) for c, y in zip(zip(*changes, strict=True), outs, strict=True)]
+    return [
+        np.stack(c, axis=-1).reshape(np.shape(y) + x.shape)
+        for c, y in zip(zip(*changes, strict=True), outs, strict=True)
+    ]
 
 
 def check_dtypes(case: Case, plain: Any) -> None:
@@ -246,5 +249,3 @@ def maps(case: Case, honest: bool) -> list[tuple[int, LinearMap, Meta, Meta]]:
 
 def dense_leaves(tree: Any) -> list[Any]:
     return [dense(leaf) for leaf in leaves(tree)]
-
-

@@ -697,7 +697,9 @@ def test_no_exception_of_ours_is_one_that_numpy_and_users_swallow() -> None:
     for name in cr.errors.__all__:
         error = getattr(cr.errors, name)
         assert issubclass(error, ChainruleError)
-        assert not issubclass(error, (TypeError, ValueError, AttributeError, RuntimeError, LookupError, ArithmeticError))
+        assert not issubclass(
+            error, (TypeError, ValueError, AttributeError, RuntimeError, LookupError, ArithmeticError)
+        )
 
 
 LOSSES = {
@@ -734,7 +736,9 @@ def test_the_message_names_the_users_line() -> None:
     with pytest.raises(LostDerivativeError, match=r"test_api\.py:\d+: `.*float\(x\)"):
         cr.grad(lambda x: float(x) * x)(2.0)
     with pytest.raises(ChainruleError, match=r"test_api\.py:\d+"):
-        cr.grad(lambda x: np.unwrap(np.piecewise(x, [x > 0], [lambda t: t])).sum() if False else np.busday_count(x, x))(X)
+        cr.grad(lambda x: np.unwrap(np.piecewise(x, [x > 0], [lambda t: t])).sum() if False else np.busday_count(x, x))(
+            X
+        )
 
 
 # -- control flow, warnings -------------------------------------------------------------------------------------

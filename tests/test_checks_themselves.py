@@ -14,7 +14,17 @@ from chainrule.core.primitive import Primitive
 from chainrule.testing import check_rule
 from tests import limits
 from tests.helpers import check
-from tests.rule_checks import Case, check_dtypes, check_jvp, check_second, check_vjp, dense_leaves, directions, maps, same
+from tests.rule_checks import (
+    Case,
+    check_dtypes,
+    check_jvp,
+    check_second,
+    check_vjp,
+    dense_leaves,
+    directions,
+    maps,
+    same,
+)
 
 X, Y = np.array([0.5, -1.0, 2.0]), np.array([1.5, 0.7, -0.3])
 M = np.array([[2.0, 0.5, 0.0], [0.1, 1.0, 0.3]])
@@ -27,7 +37,11 @@ def _twice_kept(y: Any, x: Any) -> Any:
 # What is wrong -> the primitive, its arguments, the checks of which at least one must fail.
 WRONG: dict[str, tuple[Primitive, tuple[Any, ...], tuple[Callable[[Case], None], ...]]] = {
     "sign": (elementwise("test.wrong.sign", lambda x: np.cos(x), lambda y, x: np.sin(x)), (X,), (check_jvp,)),
-    "factor": (elementwise("test.wrong.factor", lambda x: np.sin(x), lambda y, x: 1.00001 * np.cos(x)), (X,), (check_jvp,)),
+    "factor": (
+        elementwise("test.wrong.factor", lambda x: np.sin(x), lambda y, x: 1.00001 * np.cos(x)),
+        (X,),
+        (check_jvp,),
+    ),
     "forgotten argument": (
         elementwise("test.wrong.forgotten", lambda x, y: x * y, lambda z, x, y: y, None),
         (X, Y),
@@ -40,7 +54,9 @@ WRONG: dict[str, tuple[Primitive, tuple[Any, ...], tuple[Callable[[Case], None],
     ),
     "second order": (elementwise("test.wrong.second", lambda x: np.sin(x), _twice_kept), (X,), (check_second,)),
     "transpose": (
-        multilinear("test.wrong.transpose", lambda a, x: a @ x, lambda ct, a, x: np.outer(ct, x), lambda ct, a, x: ct @ a * 2),
+        multilinear(
+            "test.wrong.transpose", lambda a, x: a @ x, lambda ct, a, x: np.outer(ct, x), lambda ct, a, x: ct @ a * 2
+        ),
         (M, X),
         (check_vjp,),
     ),

@@ -67,9 +67,7 @@ def test_plain_values_do_not_run_the_rule(f: Any) -> None:
 def test_vmap(f: Any) -> None:
     np.testing.assert_allclose(cr.vmap(f)(W), log1pexp(W))
     np.testing.assert_allclose(cr.vmap(cr.grad(lambda x: np.sum(f(x))))(W), 1 / (1 + np.exp(-W)))
-    np.testing.assert_allclose(
-        cr.grad(lambda w: np.sum(cr.vmap(f)(w)))(W), 1 / (1 + np.exp(-W))
-    )
+    np.testing.assert_allclose(cr.grad(lambda w: np.sum(cr.vmap(f)(w)))(W), 1 / (1 + np.exp(-W)))
 
 
 def test_the_rule_is_used_and_not_the_function() -> None:
@@ -275,9 +273,7 @@ def test_elementwise() -> None:
 
 
 def test_multilinear_linear_and_general() -> None:
-    outer = cr.multilinear(
-        "test.outer", lambda x, y: np.outer(x, y), lambda ct, x, y: ct @ y, lambda ct, x, y: x @ ct
-    )
+    outer = cr.multilinear("test.outer", lambda x, y: np.outer(x, y), lambda ct, x, y: ct @ y, lambda ct, x, y: x @ ct)
     check(outer, X, np.array([2.0, -0.5]))
     swap = cr.linear("test.swap", lambda x: x[::-1].copy(), lambda ct, x: swap(ct))
     check(swap, X)
@@ -321,9 +317,7 @@ def test_stop_gradient_is_a_constant_to_every_derivative() -> None:
     assert cr.grad(lambda x: cr.grad(lambda y: y * cr.stop_gradient(x) * x)(1.0))(3.0) == 3.0
     assert cr.stop_gradient(3.0) == 3.0
     assert cr.stop_gradient({"a": (X, "text")})["a"][1] == "text"
-    np.testing.assert_array_equal(
-        cr.vmap(lambda x: cr.grad(lambda x: np.sum(x * cr.stop_gradient(x)))(x))(W), W
-    )
+    np.testing.assert_array_equal(cr.vmap(lambda x: cr.grad(lambda x: np.sum(x * cr.stop_gradient(x)))(x))(W), W)
 
 
 def test_what_is_stopped_may_be_stored_and_converted() -> None:
@@ -347,7 +341,7 @@ def test_what_is_stopped_is_a_copy() -> None:
     np.testing.assert_array_equal(cr.grad(f)(X), X)
 
 
-# -- checkpoint ----------------------------------------------------------------------------------------------------------
+# -- checkpoint ----------------------------------------------------------------------------------------------
 
 
 def block(x: Any, w: Any = 2.0) -> Any:

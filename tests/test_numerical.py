@@ -88,9 +88,7 @@ def test_adaptive_admits_that_noise_spoils_the_estimate():
 class TestEveryMethod:
     def test_derivative_is_elementwise_and_calls_f_with_numbers(self, method):
         x = np.array([[0.5, 1.0], [1.5, 2.0]])
-        result = numerical.derivative(
-            lambda t: t**2 if t.real > 1.2 else np.sin(t), x, method=method, step=1e-3
-        )
+        result = numerical.derivative(lambda t: t**2 if t.real > 1.2 else np.sin(t), x, method=method, step=1e-3)
         expected = np.where(x > 1.2, 2 * x, np.cos(x))
         np.testing.assert_allclose(result, expected, rtol=2e-3)
 

@@ -121,9 +121,7 @@ def test_none_and_unknown_classes_are_leaves():
     assert trees.flatten(leaves)[0] == leaves
 
 
-@pytest.mark.parametrize(
-    "leaf", [1, 1.0, 1j, True, "s", None, np.ones(2), np.float64(1), np.int8(1), object(), {1}]
-)
+@pytest.mark.parametrize("leaf", [1, 1.0, 1j, True, "s", None, np.ones(2), np.float64(1), np.int8(1), object(), {1}])
 def test_leaf_types(leaf):
     assert trees.is_leaf_type(leaf)
 

@@ -156,9 +156,7 @@ def test_derivatives_of_vmap(f: Any) -> None:
     want = cr.grad(loop)(X)
     np.testing.assert_allclose(cr.grad(total)(X), want, rtol=1e-9, atol=1e-11)
     assert cr.jvp(total, (X,), (Y,))[1] == pytest.approx(np.vdot(want, Y), rel=1e-9)
-    np.testing.assert_allclose(
-        cr.hvp(total, (X,), (Y,)), cr.hvp(loop, (X,), (Y,)), rtol=1e-8, atol=1e-9
-    )
+    np.testing.assert_allclose(cr.hvp(total, (X,), (Y,)), cr.hvp(loop, (X,), (Y,)), rtol=1e-8, atol=1e-9)
 
 
 def test_per_example_gradients() -> None:
@@ -167,9 +165,7 @@ def test_per_example_gradients() -> None:
 
     each = cr.vmap(cr.grad(loss), in_axes=(None, 0, 0))(FIXED, X, Y)
     np.testing.assert_allclose(each, np.stack([cr.grad(loss)(FIXED, x, y) for x, y in zip(X, Y, strict=True)]))
-    np.testing.assert_allclose(
-        each.sum(0), cr.grad(lambda w: np.sum(cr.vmap(loss, (None, 0, 0))(w, X, Y)))(FIXED)
-    )
+    np.testing.assert_allclose(each.sum(0), cr.grad(lambda w: np.sum(cr.vmap(loss, (None, 0, 0))(w, X, Y)))(FIXED))
     value, gradient = cr.vmap(cr.value_and_grad(loss), in_axes=(None, 0, 0))(FIXED, X, Y)
     assert (value.shape, gradient.shape) == ((5,), (5, 3, 3))
 

@@ -116,6 +116,8 @@ def value_and_grad(
         seed = _scalar_seed(trace, call, holomorphic)
         value = trace.result()
         extra = lower(aux[0], trace) if has_aux else None
+        if holomorphic:
+            _check_holomorphic(trace, seed, call)
         cts = trace.pull([seed], free=True)
         if holomorphic:
             cts = [None if ct is None else np.conj(dense(ct)) for ct in cts]
@@ -123,6 +125,25 @@ def value_and_grad(
         return ((value, extra), result) if has_aux else (value, result)
 
     return value_and_gradient
+
+
+def turns(change: Any, other: Any) -> bool:
+    """Whether `other` is i times `change`, up to rounding and where finite."""
+    change, other = 1j * np.asarray(change), np.asarray(other)
+    finite = np.isfinite(change) & np.isfinite(other)
+    scale = np.max(np.abs(change), initial=0.0, where=finite)
+    tolerance = np.sqrt(np.finfo(change.dtype).eps) * scale
+    return bool(np.all(np.abs(np.where(finite, change - other, 0.0)) <= tolerance))
+
+
+def _check_holomorphic(trace: Trace, seed: Any, call: Call) -> None:
+    """Raise unless the cotangent of i is what a complex derivative makes of it."""
+    for ct, turned in zip(trace.pull([seed]), trace.pull([1j * seed]), strict=True):
+        if ct is None and turned is None:
+            continue
+        pair = [0.0 if c is None else innermost(dense(c)) for c in (ct, turned)]
+        if not turns(*pair):
+            raise ArgumentError(f"holomorphic=True: {call.name} is not holomorphic at this point")
 
 
 def _scalar_seed(trace: Trace, call: Call, holomorphic: bool) -> Any:
@@ -324,7 +345,10 @@ def derivative(f: Function, n: int = 1) -> Function:
     48.0
     """
     check_callable(f, "derivative")
-    order = operator.index(n)
+    try:
+        order = operator.index(n)
+    except TypeError:
+        raise ArgumentError(f"derivative: the order n={n!r} is not an integer") from None
     if order < 0:
         raise ArgumentError(f"derivative: the order n={n} is negative")
     for _ in range(order):

@@ -56,7 +56,7 @@ class Call:
 
 def _argnum(number: Any, count: int, function: Function) -> int:
     if number.__class__ is int and 0 <= number < count:
-        return number  # type: ignore[no-any-return]
+        return number
     try:
         n = operator.index(number)
     except TypeError:

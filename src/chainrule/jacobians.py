@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.api import grad
+from chainrule.api import grad, turns
 from chainrule.calls import Call, Function, check_callable, with_aux
 from chainrule.core.batch import Batch, Rows
-from chainrule.core.dispatch import dtype_of, shape_of
+from chainrule.core.dispatch import dtype_of, innermost, shape_of
 from chainrule.core.live import Masked, dense
 from chainrule.eager.drivers import Trace, lower, run_forward, trace_reverse
 from chainrule.errors import ArgumentError
@@ -43,8 +43,7 @@ def jacfwd(f: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fals
 
     @functools.wraps(f)
     def jacobian_forward(*args: Any, **kwargs: Any) -> Any:
-        call = Call(f, argnums, args, kwargs)
-        return _jacobian_forward(call, has_aux)
+        return _jacobian_forward(_real_call(f, argnums, args, kwargs), has_aux)
 
     return jacobian_forward
 
@@ -62,7 +61,7 @@ def jacrev(f: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fals
 
     @functools.wraps(f)
     def jacobian_reverse(*args: Any, **kwargs: Any) -> Any:
-        call = Call(f, argnums, args, kwargs)
+        call = _real_call(f, argnums, args, kwargs)
         aux: list[Any] = []
         trace = trace_reverse(
             with_aux(call, aux) if has_aux else call.run, call.point.values, call.function, call.others
@@ -104,9 +103,9 @@ def jacobian(
 
     @functools.wraps(f)
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
-        call = Call(f, argnums, args, kwargs)
-        if any(dtype_of(v).kind == "c" for v in call.point.values) and not holomorphic:
-            raise ArgumentError("a Jacobian with respect to complex arguments needs holomorphic=True, or jvp and vjp")
+        call = (Call if holomorphic else _real_call)(f, argnums, args, kwargs)
+        if holomorphic:
+            _check_holomorphic(call, has_aux)
         if mode == "forward" or holomorphic:
             return _jacobian_forward(call, has_aux)
         aux: list[Any] = []
@@ -122,6 +121,29 @@ def jacobian(
         return (result, lower(aux[0], trace)) if has_aux else result
 
     return jacobian_of
+
+
+def _real_call(f: Function, argnums: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """A call whose differentiated arguments are real."""
+    call = Call(f, argnums, args, kwargs)
+    if any(dtype_of(v).kind == "c" for v in call.point.values):
+        raise ArgumentError(
+            f"the Jacobian of {call.name} with respect to complex arguments: use jacobian(f, holomorphic=True) if "
+            "the function is holomorphic, else jvp and vjp"
+        )
+    return call
+
+
+def _check_holomorphic(call: Call, has_aux: bool) -> None:
+    """Raise unless the derivative along i t is i times that along a random t."""
+    rng = np.random.default_rng(0)
+    values = call.point.values
+    along = [(rng.normal(size=shape_of(v)) + 1j * rng.normal(size=shape_of(v))).astype(dtype_of(v)) for v in values]
+    run = with_aux(call, []) if has_aux else call.run
+    changes = [run_forward(run, values, [c * t for t in along], call.function, call.others)[2] for c in (1, 1j)]
+    for a, b in zip(*changes, strict=True):
+        if a is not None and not turns(innermost(dense(a)), innermost(dense(b))):
+            raise ArgumentError(f"holomorphic=True: {call.name} is not holomorphic at this point")
 
 
 def _size(value: Any) -> int:
@@ -181,6 +203,8 @@ def _blocks(passes: list[tuple[range, list[Any], Batch]], likes: list[Any]) -> l
 def _jacobian_from_trace(call: Call, trace: Trace) -> Any:
     """All rows of the Jacobian, by vectorised sweeps of the tape."""
     values, outputs = call.point.values, trace.leaves
+    if any(dtype_of(y).kind == "c" for y in outputs):  # a cotangent sees only the real part of what it is paired with
+        return _jacobian_by_push(call, trace)
     total = sum(_size(y) for y in outputs)
     passes = []
     for rows in _chunks(total, max([_size(v) for v in values], default=1)):
@@ -188,14 +212,14 @@ def _jacobian_from_trace(call: Call, trace: Trace) -> Any:
         passes.append((rows, trace.pull(_seeds(rows, outputs, batch)), batch))
     blocks = _blocks(passes, values)
     leaves, offset = [], 0
+
+    def rows_of(y: Any, span: slice, k: int) -> Any:
+        return np.reshape(blocks[k][span], shape_of(y) + shape_of(values[k]))
+
     for y in outputs:
         span = slice(offset, offset + _size(y))
         offset += _size(y)
-        leaves.append(
-            call.pick(
-                call.point.map(lambda k, span=span, y=y: np.reshape(blocks[k][span], shape_of(y) + shape_of(values[k])))
-            )
-        )
+        leaves.append(call.pick(call.point.map(functools.partial(rows_of, y, span))))
     return build(trace.structure, [_number(leaf) for leaf in leaves])
 
 
@@ -249,8 +273,7 @@ def _assemble_columns(call: Call, structure: Any, outputs: list[Any], blocks: li
         return _number(np.reshape(columns, shape_of(y) + shape_of(values[k])))
 
     leaves = [
-        call.pick(call.point.map(lambda k, y=y, block=block: piece(y, block, k)))
-        for y, block in zip(outputs, blocks, strict=True)
+        call.pick(call.point.map(functools.partial(piece, y, block))) for y, block in zip(outputs, blocks, strict=True)
     ]
     return build(structure, leaves)
 

@@ -7,6 +7,7 @@ container of their primals. Plain numbers and arrays take a short road without t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,7 +54,7 @@ class Leaf:
         """A cotangent (None: zero) in the shape, dtype and container of the leaf."""
         given = self.given
         if not self.active:
-            return 0.0 if isinstance(given, (int, np.bool_, np.ndarray)) and not isinstance(given, str) else None
+            return 0.0 if isinstance(given, (int, np.bool_, np.ndarray)) else None
         if ct.__class__ is np.ndarray and ct.dtype is _FLOAT64 and ct.base is None and self.value is given:
             return ct
         if ct is None:
@@ -121,6 +122,10 @@ def _traceable_array(given: Any, name: Callable[[], str], top: bool) -> Any:
     return given if given.ndim else given[()]
 
 
+def _leaf_of(name: Callable[[int], str], k: int) -> str:
+    return f"a leaf of {name(k)}"
+
+
 class Point:
     """The differentiated arguments of one call."""
 
@@ -131,11 +136,12 @@ class Point:
         self._specs: list[tuple[int, Any]] = []
         for k, argument in enumerate(arguments):
             if is_single(argument):
-                self.leaves.append(Leaf(argument, lambda k=k: name(k), True))
+                self.leaves.append(Leaf(argument, functools.partial(name, k), True))
                 self._specs.append((1, None))
                 continue
             parts, treedef = trees.flatten(argument)
-            self.leaves.extend(Leaf(part, lambda k=k: f"a leaf of {name(k)}", False) for part in parts)
+            describe = functools.partial(_leaf_of, name, k)
+            self.leaves.extend(Leaf(part, describe, False) for part in parts)
             self._specs.append((len(parts), treedef))
 
     @property

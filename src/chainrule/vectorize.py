@@ -83,8 +83,7 @@ def _prefix(axes: Any, tree: Any) -> list[Any]:
     children = _children(tree)
     parts = _children(axes)
     keyed = isinstance(axes, dict) or isinstance(tree, dict)
-    same = children is not None and parts is not None and len(parts) == len(children)
-    if not same or (keyed and set(axes) != set(tree)):
+    if children is None or parts is None or len(parts) != len(children) or (keyed and set(axes) != set(tree)):
         raise ArgumentError("vmap: the axes do not have the structure of what they describe")
     return [axis for part, child in zip(parts, children, strict=True) for axis in _prefix(part, child)]
 

@@ -144,9 +144,7 @@ def reference(f, index, point, order):
         unit = abs(x) or mp.mpf(1)
         h = unit * mp.mpf("1e-40")
         g = along(f, index, values)
-        terms = [
-            (-1) ** k * mp.binomial(order, k) * g(x + (mp.mpf(order) / 2 - k) * h) for k in range(order + 1)
-        ]
+        terms = [(-1) ** k * mp.binomial(order, k) * g(x + (mp.mpf(order) / 2 - k) * h) for k in range(order + 1)]
         result = mp.re(mp.fsum(terms)) / h**order
         scale = (abs(g(x)) or 1) / unit**order
         return float(result) if abs(result) > mp.mpf("1e-60") * scale else 0.0

@@ -37,10 +37,10 @@ def axes(value: Any, ndim: int) -> tuple[int, ...] | None:
 
 def flat_shape(shape: Any, size: int) -> tuple[int, ...]:
     """A shape with its one unknown length worked out."""
-    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    shape = tuple(operator.index(n) for n in shape)
+    given = (shape,) if isinstance(shape, (int, np.integer)) else shape
+    shape = tuple(operator.index(n) for n in given)
     if -1 not in shape:
-        return shape
+        return (*shape,)
     known = int(np.prod([n for n in shape if n != -1]))
     return tuple((size // known if known else 0) if n == -1 else n for n in shape)
 

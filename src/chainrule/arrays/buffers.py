@@ -71,7 +71,7 @@ def _castable(value: Any, target: Any) -> Any:
     """The value as an array or number; a cast that would lose a derivative raises."""
     value = unwrap(array_of(value) if isinstance(value, (list, tuple)) else value)
     if isinstance(value, Tracer):
-        have, want = value.dtype.kind, target.dtype.kind  # type: ignore[attr-defined]
+        have, want = value.dtype.kind, target.dtype.kind
         if have == "c" and want != "c":
             raise lost("writing a complex value into a real array", "Take its real part, or make the array complex.")
         if have in "fc" and want not in "fc":
@@ -361,7 +361,7 @@ class Buffer(Tracer):
 
     def replace(self, value: Any) -> None:
         value = unwrap(value)
-        if isinstance(value, Tracer) and value.owner is None and value.dtype == self.dtype:  # type: ignore[attr-defined]
+        if isinstance(value, Tracer) and value.owner is None and value.dtype == self.dtype:
             self._check_exports()
             self.value = value
         else:

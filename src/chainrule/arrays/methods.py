@@ -14,6 +14,7 @@ import numpy as np
 
 from chainrule.arrays import buffers, nested, protocols
 from chainrule.core.dispatch import Tracer, bind, dtype_of, innermost, shape_of
+from chainrule.core.primitive import by_function
 from chainrule.errors import LostDerivativeError, UnsupportedError, lost, user_line
 from chainrule.rules import elementwise as ew
 from chainrule.rules.indexing import getitem, static_index
@@ -74,7 +75,7 @@ for _name, _primitive in _OPERATORS.items():
 
 
 def _comparison(name: str, ufunc: Any) -> Callable[..., Any]:
-    primitive = protocols.by_function[ufunc]
+    primitive = by_function[ufunc]
     plain = getattr(operator, name, None)
 
     def method(self: Any, other: Any) -> Any:
@@ -126,7 +127,8 @@ def _rdivmod(self: Any, other: Any) -> Any:
 
 def _round(self: Any, digits: int | None = None) -> Any:
     if not self.shape and digits is None:
-        return round(self.value if isinstance(self.value, Tracer) else self.value.__float__())  # an integer
+        value: Any = self.value
+        return round(value if isinstance(value, Tracer) else value.__float__())  # an integer
     return np.round(self, digits or 0)
 
 

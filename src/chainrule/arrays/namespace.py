@@ -113,7 +113,7 @@ def asarray_chkfinite(a: Any, dtype: Any = None, order: Any = None) -> Any:
 
 def isscalar(element: Any) -> bool:
     """`numpy.isscalar`; traced numbers are scalars."""
-    return not element.shape if isinstance(element, Tracer) else bool(np.isscalar(element))  # type: ignore[attr-defined]
+    return not element.shape if isinstance(element, Tracer) else bool(np.isscalar(element))
 
 
 class _Joiner:

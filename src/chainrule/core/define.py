@@ -78,7 +78,7 @@ def shorten(primitive: Primitive) -> tuple[Any, ...]:
     One operand: ``(partial, reads_y, reads_x)``. Two: both partials, what each reads, what either reads.
     The partials are plain functions or ±1; the primitives they mention are replaced by what evaluates them.
     """
-    rules = []
+    rules: list[tuple[Any, Any]] = []
     slots = primitive.slots if primitive.kind == "elementwise" else None
     for slot in slots or ():
         partial, reads = slot.statement, slot.reads
@@ -229,7 +229,7 @@ def _reads(function: Callable[..., Any]) -> tuple[bool, ...] | None:
 def _union(reads: list[tuple[bool, ...] | None]) -> tuple[bool, ...] | None:
     if any(r is None for r in reads):
         return None
-    return tuple(any(column) for column in zip(*reads, strict=True))  # type: ignore[arg-type]
+    return tuple(any(column) for column in zip(*filter(None, reads), strict=True))
 
 
 def _other_reads(index: int, count: int) -> tuple[bool, ...]:

@@ -42,6 +42,10 @@ class Tracer:
     # An array's class keeps these as slots; a traced scalar can be neither written to nor viewed.
     captured: Any = True
     owner: Any = None
+    if TYPE_CHECKING:  # given by `arrays.methods`, with the other attributes and methods of arrays
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __neg__(self) -> Any: ...
 
     def process(self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         raise NotImplementedError
@@ -96,7 +100,7 @@ def plain_operand(value: Any, name: str) -> Any:
             f"{name} of a traced value and {what} (at {user_line()}): make it an ordinary array of numbers, "
             "np.asarray(a, dtype=float); objects that are traced values are joined by chainrule.numpy.array"
         )
-    if isinstance(value, numbers.Rational) and not isinstance(value, (int, np.generic)):
+    if _is_fraction(value):
         return float(value)
     if hasattr(value, "__array_priority__") and not hasattr(value, "__array_function__"):
         raise UnsupportedError(
@@ -124,6 +128,10 @@ def dtype_of(value: Any) -> np.dtype[Any]:
     if dtype is not None:
         return dtype  # type: ignore[no-any-return]
     return _PYTHON_DTYPES.get(type(value)) or np.asarray(value).dtype
+
+
+def _is_fraction(value: object) -> bool:
+    return isinstance(value, numbers.Rational) and not isinstance(value, int | np.generic)
 
 
 def meta_of(value: Any) -> Meta:

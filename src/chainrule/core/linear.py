@@ -110,7 +110,7 @@ def cast(value: Any, dtype: np.dtype[Any]) -> Any:
         return value
     if have.kind == "c" and dtype.kind != "c":
         value = np.real(value)
-    if isinstance(value, (np.ndarray, np.generic, Tracer)):
+    if hasattr(value, "astype"):
         return value.astype(dtype)
     return dtype.type(value)
 
@@ -152,7 +152,7 @@ class ElementwiseSlot(Slot):
     def map(
         self, primitive: Any, index: int, y: Any, args: tuple[Any, ...], params: dict[str, Any], x: Meta, out: Meta
     ) -> LinearMap | None:
-        partial = self.statement
+        partial: Any = self.statement
         same = x.shape == out.shape and x.dtype == out.dtype
         like_x, like_y = (None, None) if same else (x, out)
         if partial.__class__ is Wirtinger:
@@ -312,7 +312,8 @@ class Select(Scale):
         # Choosing by `where` costs three products: it is left to what a product does not make zero.
         if isinstance(chosen, Tracer) or not finite(chosen):
             chosen = np.where(live, value if whole else chosen, np.zeros((), dtype_of(value)))
-        return Masked(chosen, lambda: np.broadcast_to(live, shape_of(chosen)))
+        shape = shape_of(chosen)
+        return Masked(chosen, lambda: np.broadcast_to(live, shape))
 
     def apply(self, tangent: Any) -> Any:
         return expand(self._select(tangent), self.like_y)
@@ -328,7 +329,7 @@ class Conjugate(Scale):
 
     def _pair(self) -> tuple[Any, Any]:
         pair: Any = self.partial
-        return tuple(f(self.y, *self.args) if callable(f) else f for f in (pair.partial, pair.partial_conj))  # type: ignore[return-value]
+        return tuple(f(self.y, *self.args) if callable(f) else f for f in (pair.partial, pair.partial_conj))
 
     def apply(self, tangent: Any) -> Any:
         p, q = self._pair()

@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy._core import umath
 
 __all__ = ["quiet"]
 
-try:
-    from numpy._core.umath import _extobj_contextvar as _state
-except ImportError:  # another NumPy: the public way
-    _state = None
+# NumPy's own record of how floating-point errors are handled; where it is not found, the public way serves.
+_state: Any = getattr(umath, "_extobj_contextvar", None)
 
 with np.errstate(all="ignore"):
     _IGNORE = None if _state is None else _state.get()

@@ -124,7 +124,7 @@ class _State:
 
     def value(self, tape: Any) -> Any:
         if self._ours:
-            return lift(self.kept, tape, self._slot, True)
+            return lift(self.kept, tape, self._slot, True)  # type: ignore[arg-type]
         if self.kept.__class__ is np.ndarray:  # what is written to it would be lost
             view = self.kept.view()
             view.flags.writeable = False

@@ -173,7 +173,7 @@ def gradient_of_plain(function: Callable[..., Any], args: tuple[Any, ...], n: in
 
 def _entry(value: Any) -> Any:
     """An input; one that is traced already enters in its present state."""
-    return value.twin() if isinstance(value, Tracer) else value  # type: ignore[attr-defined]
+    return value.twin() if isinstance(value, Tracer) else value
 
 
 def run_forward(

@@ -184,12 +184,25 @@ def _push_joint(
             return np.zeros(shape_of(values[k]), out.dtype)
         return cast(t.value if t.__class__ is Masked else t, out.dtype)
 
-    def live(k: int) -> Any:
-        t = tangents[k]
-        if t.__class__ is Masked:
-            return t.live().astype(np.float64)
-        return np.full(shape_of(values[k]), 0.0 if t is None else 1.0)
-
-    partly = any(t is None or t.__class__ is Masked for k, t in enumerate(tangents) if not static[k])
     result = run(change)
-    return Masked(result, lambda: run(live) != 0) if partly else result
+    free = [t for t, s in zip(tangents, static, strict=True) if not s]
+    if all(t is not None and t.__class__ is not Masked for t in free):
+        return result
+    # What the live set is made of: a set, or one number for the whole of an argument. It keeps no tangent.
+    parts = [None if t.__class__ is Masked else 0.0 if t is None else 1.0 for t in tangents]
+    given = [v if s else shape_of(v) for v, s in zip(values, static, strict=True)]
+
+    def live(*masks: Any) -> Any:
+        supply = iter(masks)
+        return (
+            primitive(
+                *[
+                    v if s else next(supply).astype(np.float64) if part is None else np.full(v, part)
+                    for v, s, part in zip(given, static, parts, strict=True)
+                ],
+                **params,
+            )
+            != 0
+        )
+
+    return Masked(result, live, *[t.live for t in free if t.__class__ is Masked])

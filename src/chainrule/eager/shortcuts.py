@@ -152,7 +152,7 @@ def _array_ufunc(self: ReverseArray, ufunc: Any, method: str, *inputs: Any, **op
                 evaluate, partial, reads_y, reads_x = known
                 return _record(self, x, evaluate(x), partial, reads_y, reads_x)
         primitive = by_function.get(ufunc)
-        if primitive is not None and primitive.kind == "elementwise":
+        if primitive is not None and primitive.kind == "elementwise" and len(inputs) < 3:
             traced = unary(primitive, self) if len(inputs) == 1 else pair(primitive, *inputs)
             if traced is not None:
                 return traced
@@ -178,9 +178,9 @@ def _sum_method(self: ReverseArray, *args: Any, **options: Any) -> Any:
     return Reverse(np.add.reduce(value, axis=None), tape, out)
 
 
-ReverseArray.__array_ufunc__ = _array_ufunc  # type: ignore[attr-defined]
-ReverseArray.__array_function__ = _array_function  # type: ignore[attr-defined]
-ReverseArray.sum = _sum_method  # type: ignore[attr-defined]
+setattr(ReverseArray, "__array_ufunc__", _array_ufunc)  # noqa: B010
+setattr(ReverseArray, "__array_function__", _array_function)  # noqa: B010
+setattr(ReverseArray, "sum", _sum_method)  # noqa: B010
 
 
 # -- numbers ------------------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ def _array_negative(self: ReverseArray) -> Any:
     return ew.negative(self)
 
 
-ReverseArray.__neg__ = _array_negative  # type: ignore[method-assign]
+setattr(ReverseArray, "__neg__", _array_negative)  # noqa: B010
 
 
 def _array_operator(name: str, primitive: Primitive) -> Any:

@@ -7,6 +7,7 @@ buffer, and its buffer is handed on to the last operand of an operation.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ __all__ = [
     "sweep_into",
 ]
 
-_FUNCTION = type(lambda: None)
+_FUNCTION: Any = FunctionType
 
 
 def sweep(entries: Iterable[Any], count: int, seeds: Iterable[tuple[int, Any]]) -> list[Any]:
@@ -308,7 +309,7 @@ def collected(ct: Any) -> Any:
 def _gatherable(have: Any, meta: Meta, own: bool = False) -> Scattered:
     """The `Scattered` sum of a slot, made from what is there, in its memory if that is owned."""
     if have.__class__ is Scattered:
-        return have  # type: ignore[no-any-return]
+        return have
     gathered = Scattered(meta)
     if have is not None:
         if own and dense(have).__class__ is np.ndarray and dense(have).dtype == meta.dtype:

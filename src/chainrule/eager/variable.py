@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import chainrule.eager.reverse as reverse
+from chainrule.arrays.buffers import set_traced
 from chainrule.arrays.protocols import array_function, array_ufunc
 from chainrule.core.dispatch import Tracer, bind, dtype_of, shape_of
 from chainrule.core.linear import LinearMap
@@ -77,7 +78,7 @@ class Variable(reverse.ReverseArray):
         node.owner = weakref.ref(self)
 
     @property
-    def value(self) -> Any:  # type: ignore[override]
+    def value(self) -> Any:
         """The present value."""
         return self._content
 
@@ -110,7 +111,7 @@ class Variable(reverse.ReverseArray):
     def twin(self) -> Variable:
         # Without a claim to the node: the gradient belongs to this variable.
         other = Variable.__new__(Variable)
-        reverse.ReverseArray.__init__(other, self.value, _GRAPH, self.slot, True)  # type: ignore[arg-type]
+        reverse.ReverseArray.__init__(other, self.value, _GRAPH, self.slot, True)
         other.grad = None
         return other
 
@@ -122,7 +123,7 @@ class Variable(reverse.ReverseArray):
                 "compute with a copy"
             )
         self.captured = True  # the content is read-only
-        reverse.set_traced(self, index, value)
+        set_traced(self, index, value)
 
     def replace(self, value: Any) -> None:
         self.set(..., value)
@@ -150,7 +151,7 @@ class Variable(reverse.ReverseArray):
         if gradient is None:
             if shape_of(self.value) != ():
                 raise ArgumentError(
-                    f"backward() of an array of shape {self.shape} needs a gradient of that shape; or reduce it"  # type: ignore[attr-defined]
+                    f"backward() of an array of shape {self.shape} needs a gradient of that shape; or reduce it"
                 )
             gradient = 1.0 if self.value.__class__ is float else dtype_of(self.value).type(1)
         else:
@@ -170,10 +171,10 @@ class Variable(reverse.ReverseArray):
 for _name in ("add", "sub", "mul", "truediv", "pow"):
     for _method in (f"__{_name}__", f"__r{_name}__"):
         setattr(Variable, _method, getattr(Tracer, _method))
-Variable.__neg__ = Tracer.__neg__  # type: ignore[method-assign, attr-defined]
-Variable.sum = Tracer.sum  # type: ignore[method-assign, attr-defined]
-Variable.__array_function__ = array_function  # type: ignore[method-assign]
-Variable.__array_ufunc__ = array_ufunc  # type: ignore[method-assign]
+setattr(Variable, "__neg__", Tracer.__neg__)  # noqa: B010
+setattr(Variable, "sum", getattr(Tracer, "sum"))  # noqa: B009, B010
+setattr(Variable, "__array_function__", array_function)  # noqa: B010
+setattr(Variable, "__array_ufunc__", array_ufunc)  # noqa: B010
 
 
 def _frozen(value: Any) -> Any:

@@ -132,13 +132,24 @@ def _scatter(primitive: Any, values: Values, batched: Flags, size: int, params: 
     return primitive(*rows, indices=indices, shape=(size, *params["shape"]), dtype=params["dtype"])
 
 
+def _copies(x: Any, size: int) -> Any:
+    """Equal rows whose layout in memory is that of `x`: what is a view of it is a view of each row."""
+    if x.__class__ is not np.ndarray:
+        return every(x, False, size)
+    order = sorted(range(x.ndim), key=lambda k: -abs(x.strides[k]))
+    rows = np.empty((size, *[x.shape[k] for k in order]), x.dtype)
+    rows = rows.transpose(0, *(int(k) + 1 for k in np.argsort(order)))
+    rows[...] = x
+    return rows
+
+
 @batching(indexing.set_item)
 def _set_item(primitive: Any, values: Values, batched: Flags, size: int, params: Params) -> Any:
     index = _shifted(params["index"])
     v, x = values
     if index is None:
         return by_rows(primitive, values, batched, size, {"index": params["index"], "donate": False})
-    x = every(x, batched[1], size)
+    x = x if batched[1] else _copies(x, size)
     if batched[0]:
         wanted = bind(indexing.getitem, x, index=index)
         missing = len(shape_of(wanted)) - len(shape_of(v))

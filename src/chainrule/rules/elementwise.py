@@ -265,6 +265,8 @@ def _arccosh_slope(x: Any) -> Any:
 
 arcsinh = elementwise("arcsinh", np.arcsinh, lambda y, x: _arcsinh_slope(x), samples=real)
 arccosh = elementwise("arccosh", np.arccosh, lambda y, x: _arccosh_slope(x), samples=above_one)
+
+
 def _arctanh_slope(x: Any) -> Any:
     slope = divide(1, unit_gap(x))
     return slope if dtype_of(x).kind == "c" else nan_where(abs(x) > 1, slope)

@@ -15,7 +15,7 @@ from chainrule.core.batch import Rows
 from chainrule.core.define import linear
 from chainrule.core.dispatch import Meta, Tracer
 from chainrule.core.linear import LinearMap, Slot, cast, fit
-from chainrule.core.live import Masked, dense
+from chainrule.core.live import Live, Masked, dense
 from chainrule.core.primitive import Primitive, register
 from chainrule.core.views import private
 from chainrule.errors import lost
@@ -41,7 +41,7 @@ def static_index(index: Any) -> Any:
     if isinstance(index, Tracer):
         if isinstance(index, Rows):  # every row has its own index
             index.decide()
-        if index.dtype.kind in "biu":  # type: ignore[attr-defined]
+        if index.dtype.kind in "biu":
             index = index.value
             if not isinstance(index, Tracer):
                 return static_index(index)
@@ -66,7 +66,7 @@ class Log:
         self.known: tuple[int, Any] = (0, None)
 
 
-class Marks:
+class Marks(Live):
     """A live set described by a log of writes, so that a loop of writes costs no nesting.
 
     Sets share one growing log; each sees its own prefix.
@@ -75,8 +75,9 @@ class Marks:
     __slots__ = ("_base", "_count", "_log", "_shape")
 
     def __init__(self, shape: tuple[int, ...], base: Any, log: Log | None = None, count: int = 0) -> None:
+        self._mask = None
         self._shape = shape
-        self._base = base  # True, False or a function that gives the mask
+        self._base = base  # True, False or a live set
         self._log = Log([]) if log is None else log
         self._count = count
 
@@ -85,29 +86,43 @@ class Marks:
         """The live set of a (co)tangent, None being a zero."""
         if value.__class__ is not Masked:
             return cls(shape, value is not None)
-        live = value._live
-        return live if live.__class__ is cls else cls(shape, value.live)
+        return value.live if value.live.__class__ is cls else cls(shape, value.live)
 
     def extended(self, index: Any, live: Any, union: bool = False) -> Marks:
-        """This set with the elements at `index` set to `live` (a bool or a function), or joined with it."""
+        """This set with the elements at `index` set to `live` (a bool or a live set), or joined with it."""
         log = self._log
         if self._count != len(log.writes):
             log = Log(log.writes[: self._count])
         log.writes.append((index, live, union))
         return Marks(self._shape, self._base, log, len(log.writes))
 
-    def __call__(self) -> Any:
+    def _start(self) -> tuple[int, Any]:
         # Sets of one log are asked for one after the other: each starts from the mask of the last one.
         count, mask = self._log.known
-        if mask is None or count > self._count:
+        return (0, None) if mask is None or count > self._count else (count, mask)
+
+    def missing(self) -> list[Live]:
+        if self.known:
+            return []
+        count, mask = self._start()
+        sets = [live for _, live, _ in self._log.writes[count : self._count]]
+        if mask is None:
+            sets.append(self._base)
+        return [live for live in sets if isinstance(live, Live) and not live.known]
+
+    def settle(self) -> None:
+        if self.known:
+            return
+        count, mask = self._start()
+        if mask is None:
             base = self._base
-            count, mask = 0, np.full(self._shape, base) if isinstance(base, bool) else base()
+            mask = base() if isinstance(base, Live) else np.full(self._shape, base)
         if count < self._count:
             mask = mask & True
         for index, live, union in self._log.writes[count : self._count]:
-            mask = _marked(mask, index, live() if callable(live) else live, union)
+            mask = _marked(mask, index, live() if isinstance(live, Live) else live, union)
         self._log.known = (self._count, mask)
-        return mask
+        self._mask = mask
 
 
 def _marked(mask: Any, index: Any, live: Any, union: bool) -> Any:
@@ -144,7 +159,7 @@ class GetItem(LinearMap):
     def apply(self, tangent: Any) -> Any:
         index = self.index
         if tangent.__class__ is Masked:
-            return Masked(getitem(tangent.value, index=index), lambda: getitem(tangent.live(), index=index))
+            return Masked(getitem(tangent.value, index=index), lambda live: getitem(live, index=index), tangent.live)
         return getitem(tangent, index=index)
 
     def transpose(self, ct: Any, own: bool = False) -> Any:
@@ -234,7 +249,7 @@ class Written(LinearMap):
         value = getitem(dense(ct), index=index)
         value = value.copy() if value.__class__ is np.ndarray else value
         if ct.__class__ is Masked:
-            return fit(Masked(value, lambda: getitem(ct.live(), index=index)), self.v)
+            return fit(Masked(value, lambda live: getitem(live, index=index), ct.live), self.v)
         return fit(value, self.v)
 
     @property

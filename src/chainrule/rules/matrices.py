@@ -93,11 +93,18 @@ def _block(a: Any, e: Any) -> Any:
     return np.concatenate([upper, np.concatenate([np.zeros(shape_of(a), a.dtype), a], axis=-1)], axis=-2)
 
 
+def _exponential(a: Any) -> Any:
+    dtype = np.result_type(a, np.float32)
+    if dtype.char in "gG":
+        raise TypeError("scipy.linalg.expm does not take extended precision")
+    return sl.expm(np.asarray(a, dtype))
+
+
 def _frechet(a: Any, e: Any) -> Any:
     shape = np.broadcast_shapes(np.shape(a), np.shape(e))
     n = shape[-1]
     block = _block(np.broadcast_to(a, shape), np.broadcast_to(e, shape))
-    return sl.expm(block.astype(np.result_type(block, np.float32)))[..., :n, n:]
+    return _exponential(block)[..., :n, n:]
 
 
 def _frechet_matrix(y: Any, a: Any, e: Any) -> Any:
@@ -137,7 +144,7 @@ frechet = register(
         samples=_pair,
     )
 )
-expm = general("expm", lambda a: sl.expm(a), lambda y, a: lambda da: frechet(a, da), samples=_single)
+expm = general("expm", _exponential, lambda y, a: lambda da: frechet(a, da), samples=_single)
 
 
 @batching(expm)

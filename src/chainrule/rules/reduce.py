@@ -118,7 +118,7 @@ class Extremum(LinearMap):
         value = where(ties, share, 0.0)
         if ct.__class__ is not Masked:
             return Masked(value, lambda: ties)
-        return Masked(value, lambda: ties & _restore(ct.live(), x, self.axis, self.keepdims))
+        return Masked(value, lambda live: ties & _restore(live, x, self.axis, self.keepdims), ct.live)
 
     @property
     def pattern(self) -> str:

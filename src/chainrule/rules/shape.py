@@ -149,16 +149,15 @@ class Member(LinearMap):
         dense_tangent = cast(dense(tangent), self.y.dtype)
         value = set_item(dense_tangent, np.zeros(self.y.shape, self.y.dtype), index=self.place, donate=False)
 
-        def live() -> Any:
-            mask = tangent.live() if tangent.__class__ is Masked else True
+        def live(mask: Any = True) -> Any:
             return set_item(mask, np.zeros(self.y.shape, bool), index=self.place, donate=False)
 
-        return Masked(value, live)
+        return Masked(value, live, *([tangent.live] if tangent.__class__ is Masked else []))
 
     def transpose(self, ct: Any, own: bool = False) -> Any:
         value = cast(getitem(dense(ct), index=self.place), self.x.dtype)
         if ct.__class__ is Masked:
-            return Masked(value, lambda: getitem(ct.live(), index=self.place))
+            return Masked(value, lambda live: getitem(live, index=self.place), ct.live)
         return value
 
     @property

@@ -392,9 +392,7 @@ dawsn = rule("dawsn", _dawsn_slope, samples=box((-9, 9)))
 # -- logistic functions, entropies ---------------------------------------------------------------------
 
 expit = rule("expit", lambda y, x: expit(x) * expit(-x), samples=real)
-logit = rule(
-    "logit", lambda y, x: nan_where((x < 0) | (x > 1), divide(1, x) + divide(1, 1 - x)), samples=unit
-)
+logit = rule("logit", lambda y, x: nan_where((x < 0) | (x > 1), divide(1, x) + divide(1, 1 - x)), samples=unit)
 log_expit = rule("log_expit", lambda y, x: expit(-x), samples=real)
 
 

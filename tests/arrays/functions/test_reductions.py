@@ -215,9 +215,7 @@ def test_log_sum_exp_is_stable():
     x = np.array([1000.0, 999.0, -1000.0])
     shares = np.exp([0.0, -1.0, -np.inf]) / (1 + np.exp(-1.0))
     np.testing.assert_allclose(cr.grad(logsumexp)(x), shares)
-    np.testing.assert_allclose(
-        cr.hessian(logsumexp)(x), np.diag(shares) - np.outer(shares, shares), atol=1e-15
-    )
+    np.testing.assert_allclose(cr.hessian(logsumexp)(x), np.diag(shares) - np.outer(shares, shares), atol=1e-15)
     np.testing.assert_allclose(cr.grad(np.logaddexp.reduce)(x), shares, rtol=1e-15)
 
 

@@ -101,9 +101,7 @@ def test_refusals(f, kind, message):
         cr.vjp(f, A)
 
 
-@pytest.mark.parametrize(
-    "f", [lambda x: np.clip(x, -0.5, 0.5), lambda x: np.clip(x, x[0], 2.0), np.nan_to_num]
-)
+@pytest.mark.parametrize("f", [lambda x: np.clip(x, -0.5, 0.5), lambda x: np.clip(x, x[0], 2.0), np.nan_to_num])
 def test_batched(f):
     hessian = cr.hessian(lambda x: np.sum(np.sin(f(x))))
     np.testing.assert_allclose(cr.vmap(f)(A), [f(row) for row in A])

@@ -70,7 +70,7 @@ def masked(a: Any, where: Any, fill: Any) -> Any:
 
 def _mask(where: Any, like: tuple[int, ...]) -> Any:
     if isinstance(where, Tracer) and dtype_of(where).kind != "b":
-        where = np.not_equal(where, 0)  # type: ignore[call-overload]
+        where = np.not_equal(where, 0)
     return np.broadcast_to(unwrap(where), like)
 
 

@@ -268,7 +268,7 @@ def triu(m: Any, k: Any = 0) -> Any:
 def _target(a: Any, function: str) -> Any:
     """The array that is written to; a plain one cannot hold traced values."""
     if isinstance(a, Tracer):
-        if not a.ndim:  # type: ignore[attr-defined]
+        if not a.ndim:
             raise lost(f"{function} on a traced number", "Only arrays can be written to.")
         return a
     raise lost(

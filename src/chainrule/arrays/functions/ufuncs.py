@@ -197,10 +197,10 @@ def _at(sign: int) -> Callable[..., None]:
                 "Make the array with chainrule.numpy.zeros, np.zeros_like(traced) or a copy of a traced one.",
             )
         index = indexing.static_index(indices)
-        wanted = np.empty(a.shape, np.bool_)[index].shape  # type: ignore[attr-defined]
+        wanted = np.empty(a.shape, np.bool_)[index].shape
         value = np.broadcast_to(asarray(buffers.unwrap(b)), wanted)
         value = value if sign > 0 else -value
-        change = indexing.scatter(value, indices=(index,), shape=shape_of(a), dtype=a.dtype)  # type: ignore[attr-defined]
+        change = indexing.scatter(value, indices=(index,), shape=shape_of(a), dtype=a.dtype)
         buffers.write(a, ..., buffers.unwrap(a) + change)
 
     return method
