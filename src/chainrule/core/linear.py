@@ -157,7 +157,7 @@ class ElementwiseSlot(Slot):
         like_x, like_y = (None, None) if same else (x, out)
         if partial.__class__ is Wirtinger:
             if x.dtype.kind == "c":
-                return Conjugate(partial, y, args, out.dtype, like_x, like_y)
+                return Conjugate(partial, y, args, out.dtype, like_x, like_y)  # type: ignore[arg-type]
             partial = partial.real
         if partial.__class__ is Selection:
             return Select(partial.share, y, args, out.dtype, like_x, like_y)
