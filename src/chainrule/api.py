@@ -17,8 +17,8 @@ from chainrule.calls import Call, Function, check_callable, with_aux
 from chainrule.core.dispatch import dtype_of, innermost, shape_of
 from chainrule.core.live import dense
 from chainrule.eager.drivers import Trace, filled, gradient_of_plain, lower, run_forward, trace_reverse
-from chainrule.errors import ArgumentError
-from chainrule.leaves import Leaf, build, checked, distinct, is_plain, result_leaves
+from chainrule.errors import ArgumentError, name_of
+from chainrule.leaves import Leaf, build, checked, distinct, is_plain_call, result_leaves
 
 __all__ = [
     "derivative",
@@ -101,7 +101,7 @@ def value_and_grad(
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         trace: Any = None
-        if plain is not None and 0 <= plain < len(args) and is_plain(args[plain]):
+        if plain is not None and not kwargs and is_plain_call(args, plain):
             trace = gradient_of_plain(f, args, plain, kwargs)
             if trace.__class__ is tuple:
                 value, ct = trace
@@ -361,6 +361,8 @@ def _slope(f: Function) -> Function:
     def slope(x: Any) -> Any:
         one = np.ones(shape_of(x), dtype_of(x)) if shape_of(x) else 1.0
         change = jvp(f, (x,), (one,))[1]
+        if dtype_of(x).kind == "c" and not turns(innermost(change), innermost(jvp(f, (x,), (1j * one,))[1])):
+            raise ArgumentError(f"derivative: {name_of(f)} is not holomorphic at this point")
         return float(change) if x.__class__ is float and change.__class__ is np.float64 else change
 
     return slope

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chainrule.errors import ArgumentError, name_of
-from chainrule.leaves import Point
+from chainrule.leaves import Point, check_aliases, private
 
 __all__ = ["Call", "Function", "check_callable", "with_aux"]
 
@@ -44,10 +44,17 @@ class Call:
 
     def run(self, values: list[Any]) -> Any:
         """Call the function with `values` in the place of the differentiated leaves."""
-        args = list(self._args)
+        args: list[Any] = [None if n in self._argnums else private(a) for n, a in enumerate(self._args)]
+        kwargs = {name: private(a) for name, a in self._kwargs.items()}
         for n, argument in zip(self._argnums, self.point.rebuild(values), strict=True):
             args[n] = argument
-        return self.function(*args, **self._kwargs)
+        result = self.function(*args, **kwargs)
+        for n, given in enumerate(self._args):
+            if n not in self._argnums:
+                check_aliases(given, args[n], self.point.values)
+        for name, given in self._kwargs.items():
+            check_aliases(given, kwargs[name], self.point.values)
+        return result
 
     def pick(self, results: list[Any]) -> Any:
         """One result per differentiated argument: a tuple if argnums was one."""

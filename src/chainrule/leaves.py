@@ -18,9 +18,9 @@ from chainrule.arrays.buffers import unwrap
 from chainrule.core.dispatch import Tracer, dtype_of, shape_of
 from chainrule.core.linear import cast
 from chainrule.core.live import dense
-from chainrule.errors import ArgumentError, lost
+from chainrule.errors import AliasError, ArgumentError, lost, user_line
 
-__all__ = ["Leaf", "Point", "build", "checked", "differentiable_leaves", "is_plain", "is_single", "result_leaves"]
+__all__ = ["Leaf", "Point", "build", "checked", "differentiable_leaves", "is_plain", "is_plain_call", "is_single", "result_leaves"]
 
 _FLOAT64 = np.dtype(np.float64)
 
@@ -34,6 +34,13 @@ def is_plain(value: Any) -> bool:
     """Whether `value` is a float or an array of float64 of at least one dimension."""
     kind = value.__class__
     return kind is float or (kind is np.ndarray and value.dtype is _FLOAT64 and value.ndim > 0)
+
+
+def is_plain_call(args: tuple[Any, ...], n: int) -> bool:
+    """Whether argument `n` is plain and no other one holds arrays."""
+    if len(args) == 1:
+        return n == 0 and is_plain(args[0])
+    return 0 <= n < len(args) and is_plain(args[n]) and not any(a.__class__ in _HOLDERS for a in args[:n] + args[n + 1 :])
 
 
 class Leaf:
@@ -254,3 +261,41 @@ def differentiable_leaves(result: Any) -> tuple[list[Any], Any]:
 def build(treedef: Any, leaves: list[Any]) -> Any:
     """The inverse of `result_leaves`."""
     return leaves[0] if treedef is None else trees.unflatten(treedef, leaves)
+
+
+def private(argument: Any) -> Any:
+    """An argument that carries no derivative, with copies of the arrays in it: what `f` writes, it writes there."""
+    kind = argument.__class__
+    if kind is np.ndarray:
+        return argument.copy("K") if argument.flags.writeable else argument
+    if kind is tuple or kind is list or kind is dict:
+        parts = argument.values() if kind is dict else argument
+        if any(part.__class__ in _HOLDERS for part in parts):
+            if kind is dict:
+                return {key: private(part) for key, part in argument.items()}
+            return kind(private(part) for part in argument)
+    return argument
+
+
+_HOLDERS = frozenset({np.ndarray, tuple, list, dict})
+
+
+def check_aliases(given: Any, copy: Any, inputs: Sequence[Any]) -> None:
+    """Raise if `f` has written an array that shares memory with one of the differentiated `inputs`."""
+    if given is copy:
+        return
+    if given.__class__ is np.ndarray:
+        for x in inputs:
+            if isinstance(x, np.ndarray) and np.may_share_memory(given, x) and not _same_content(given, copy):
+                raise AliasError(
+                    f"an array that is written shares memory with a differentiated argument (at {user_line()}); "
+                    "pass a copy of one of them"
+                )
+    else:
+        pairs = zip(given.values(), copy.values(), strict=True) if isinstance(given, dict) else zip(given, copy, strict=True)
+        for part, twin in pairs:
+            check_aliases(part, twin, inputs)
+
+
+def _same_content(a: Any, b: Any) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()

@@ -6,6 +6,7 @@ is read as a number, use as an index or as a dictionary key.
 
 from __future__ import annotations
 
+import importlib
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from chainrule.arrays import buffers, nested, protocols
 from chainrule.core.dispatch import Tracer, bind, dtype_of, innermost, shape_of
 from chainrule.core.primitive import by_function
-from chainrule.errors import LostDerivativeError, UnsupportedError, lost, user_line
+from chainrule.errors import UnsupportedError, lost, user_line
 from chainrule.rules import elementwise as ew
 from chainrule.rules.indexing import getitem, static_index
 
@@ -82,6 +83,8 @@ def _comparison(name: str, ufunc: Any) -> Callable[..., Any]:
         a, b = innermost(self), innermost(other)
         if a.__class__ is float and b.__class__ in _PYTHON_NUMBERS and plain is not None:
             return plain(a, b)  # Python's True, which `is True` and `case True` look for
+        if isinstance(b, (str, bytes)) and not self.shape:
+            return NotImplemented
         return bind(primitive, self, _operand(other))
 
     return method
@@ -140,7 +143,8 @@ def _getitem(self: Any, index: Any) -> Any:
         if index is None:
             return np.reshape(self, (1,))
         if index != () and index is not ...:
-            raise IndexError(f"invalid index to a traced number (at {user_line()})")
+            refusal = TypeError if innermost(self).__class__ in _PYTHON_NUMBERS else IndexError
+            raise refusal(f"indexing of a traced number (at {user_line()}): a number has no elements")
         return self
     result = bind(getitem, self, index=static_index(index))
     if getattr(result, "owner", None) is not None:
@@ -154,13 +158,13 @@ def _setitem(self: Any, index: Any, value: Any) -> None:
 
 def _len(self: Any) -> int:
     if not self.shape:
-        raise LostDerivativeError("len() of a traced number: it has no length")
+        raise TypeError(f"len() of a traced number (at {user_line()}): a number has no length")
     return int(self.shape[0])
 
 
 def _iter(self: Any) -> Any:
     if not self.shape:
-        raise LostDerivativeError(f"iteration over a traced number (at {user_line()}): it has no elements")
+        raise TypeError(f"iteration over a traced number (at {user_line()}): a number has no elements")
     return (self[k] for k in range(self.shape[0]))  # one by one: the loop may write to what comes next
 
 
@@ -328,9 +332,7 @@ def _view(self: Any, *args: Any, **options: Any) -> Any:
 
 
 def _namespace(self: Any, *, api_version: str | None = None) -> Any:
-    import chainrule.numpy
-
-    return chainrule.numpy
+    return importlib.import_module("chainrule.numpy")
 
 
 def _size(self: Any) -> int:

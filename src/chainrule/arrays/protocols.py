@@ -36,7 +36,7 @@ def implements(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., 
 
 
 def implements_method(ufunc: Any, method: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The same for ``ufunc.reduce``, ``accumulate``, ``outer``; ufunc None: any."""
+    """The same for ``ufunc.reduce``, ``accumulate``, ``outer``, and calls with options; ufunc None: any."""
 
     def enter(implementation: Callable[..., Any]) -> Callable[..., Any]:
         UFUNC_METHODS[ufunc, method] = implementation
@@ -52,7 +52,7 @@ def array_ufunc(self: Tracer, ufunc: Any, method: str, *inputs: Any, **options: 
         if primitive is not None:
             if not options:
                 return bind(primitive, *inputs)
-            return _with_options(primitive, ufunc, inputs, options)
+            return UFUNC_METHODS[None, method](ufunc, *inputs, **options)
         composite = FUNCTIONS.get(ufunc)
         if composite is not None:
             return composite(*inputs, **options)
@@ -76,26 +76,6 @@ def enter_special() -> bool:
         return False
     importlib.import_module(name)
     return True
-
-
-def _with_options(primitive: Any, ufunc: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    from chainrule.arrays.buffers import write_out
-
-    out, where, dtype = options.pop("out", None), options.pop("where", True), options.pop("dtype", None)
-    casting = options.pop("casting", "same_kind")
-    if options or casting != "same_kind":
-        raise UnsupportedError(f"{ufunc.__name__}: the options {sorted(options)} are not supported for traced values")
-    if dtype is not None:
-        inputs = tuple(x.astype(dtype) if hasattr(x, "astype") else np.dtype(dtype).type(x) for x in inputs)
-    if isinstance(out, tuple):
-        (out,) = out
-    if where is True:
-        result = bind(primitive, *inputs)
-        return result if out is None else write_out(out, result)
-    if out is None:
-        raise UnsupportedError(f"{ufunc.__name__}: where= without out= leaves elements undefined; give out=")
-    safe = [np.where(where, x, np.ones((), getattr(x, "dtype", None))) for x in inputs]
-    return write_out(out, np.where(where, bind(primitive, *safe), out))
 
 
 def array_function(self: Tracer, function: Any, types: Any, args: Any, kwargs: Any) -> Any:

@@ -131,6 +131,15 @@ def multilinear(
 
     ``transpose(ct, *arguments, **parameters)`` pulls a cotangent back to its argument, in whose own place
     it sees a `Meta` (shape and dtype only: a linear map does not depend on where it is taken).
+
+    Examples
+    --------
+    >>> import numpy as np, chainrule as cr
+    >>> apply = cr.multilinear(
+    ...     "docs.apply", lambda a, x: a @ x, lambda ct, a, x: np.outer(ct, x), lambda ct, a, x: a.T @ ct
+    ... )
+    >>> cr.grad(lambda x: np.sum(apply(np.array([[1.0, 2.0], [3.0, 4.0]]), x)))(np.ones(2))
+    array([4., 6.])
     """
     slots = tuple(
         _ZERO if t is None else LinearSlot(t, _other_reads(k, len(transposes)), dense=True)
@@ -165,6 +174,15 @@ def linear(
         The one transpose serves any number of arguments and is called ``(ct, index, *arguments)``.
     views : bool
         The result may share memory with the first argument.
+
+    Examples
+    --------
+    >>> import numpy as np, chainrule as cr
+    >>> every_other = cr.linear(
+    ...     "docs.every_other", lambda x: x[::2], lambda ct, x: np.stack([ct, 0 * ct], axis=1).ravel()
+    ... )
+    >>> cr.grad(lambda x: np.sum(every_other(x) ** 2))(np.array([3.0, 4.0]))
+    array([6., 0.])
     """
     slots = tuple(
         _ZERO
@@ -191,6 +209,14 @@ def general(
     ``map(y, *arguments, **parameters)`` returns, for its argument, a function from a tangent of that
     argument to the change of the output (a tuple of changes if there are several `outputs`), written with
     primitives. Its transpose is derived.
+
+    Examples
+    --------
+    >>> import numpy as np, chainrule as cr
+    >>> inverse = cr.general("docs.inverse", lambda x: np.linalg.inv(x), lambda y, x: lambda dx: -(y @ dx @ y))
+    >>> cr.grad(lambda x: np.trace(inverse(x)))(np.diag([1.0, 2.0])) + 0.0
+    array([[-1.  ,  0.  ],
+           [ 0.  , -0.25]])
     """
     slots = tuple(_ZERO if m is None else GeneralSlot(m, _reads(m)) for m in maps)
     made = Primitive(name, impl, slots, outputs=outputs, samples=samples, tie=tie)
@@ -200,13 +226,29 @@ def general(
 def nondifferentiable(
     name: str, impl: Callable[..., Any], *, functions: tuple[Any, ...] = (), tie: str | None = None
 ) -> Primitive:
-    """Define an elementwise operation whose derivative is zero wherever it exists (floor, comparisons)."""
+    """Define an elementwise operation whose derivative is zero wherever it exists (floor, comparisons).
+
+    Examples
+    --------
+    >>> import numpy as np, chainrule as cr
+    >>> steps = cr.nondifferentiable("docs.steps", lambda x: np.floor(2 * x))
+    >>> cr.grad(lambda x: x * steps(x))(1.7)
+    3.0
+    """
     made = Primitive(name, impl, (), kind="elementwise", tie=tie)
     return register(made, (impl, *functions))
 
 
 def primitive(name: str, impl: Callable[..., Any]) -> Primitive:
-    """Define an operation without a rule: it evaluates, and differentiating it raises."""
+    """Define an operation without a rule: it evaluates, and differentiating it raises.
+
+    Examples
+    --------
+    >>> import numpy as np, chainrule as cr
+    >>> opaque = cr.primitive("docs.opaque", lambda x: np.frexp(x)[0])
+    >>> opaque(3.0)
+    np.float64(0.75)
+    """
     return register(Primitive(name, impl, None), (impl,))
 
 

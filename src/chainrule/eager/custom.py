@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -79,6 +80,7 @@ class Custom:
         self.jvp: Function | None = None
         self.fwd: Function | None = None
         self.bwd: Function | None = None
+        self.checked: set[Any] = set()  # kinds of arguments for which the jvp rule has been found linear
         self._defaults = bool(getattr(f, "__defaults__", None))
 
     def defjvp(self, rule: Function) -> Function:
@@ -155,7 +157,11 @@ class CustomCall:
         """Run the jvp rule: the leaves of the result, its structure, the leaves of the change."""
         assert self.custom.jvp is not None
         with quiet():
-            result = self.custom.jvp(*self.fixed, self._arguments(primals), self._arguments(tangents))
+            result = self.custom.jvp(
+                *self.fixed,
+                self._arguments([_read_only(p) for p in primals]),
+                self._arguments([_read_only(t) for t in tangents]),
+            )
         if not isinstance(result, (tuple, list)) or len(result) != 2:
             raise ArgumentError(f"the jvp rule of {name_of(self.custom.f)} must return a pair (y, y_dot)")
         values, structure = result_leaves(result[0])
@@ -180,6 +186,7 @@ class CustomCall:
                 primals.append(leaf)
                 tangents.append(_zero(leaf))
         values, structure, changes = self._rule(primals, tangents)
+        self._check_rule(primals, tangents, changes)
         outs = []
         for y, change in zip(values, changes, strict=True):
             edges: list[Any] = []
@@ -196,6 +203,31 @@ class CustomCall:
             tape.append([out, *edges])
             outs.append(lift(value, tape, out, True))
         return build(structure, outs)
+
+    def _check_rule(self, primals: list[Any], tangents: list[Any], changes: list[Any]) -> None:
+        """Raise unless the jvp rule is linear: zero of zero tangents, and once for each kind of argument of others."""
+        custom = self.custom
+        plain = [np.asarray(innermost(c)) for c in changes if not isinstance(c, (str, type(None)))]
+        linear = not any(np.any(c[np.isfinite(c)]) for c in plain if c.dtype.kind in "fc")
+        kind = tuple((shape_of(p), dtype_of(p).char) for p in map(innermost, primals) if not isinstance(p, str))
+        if linear and kind not in custom.checked and not any(_is_batched(p) for p in primals):
+            points = [innermost(p) for p in primals]
+            metas = [meta_of(innermost(t)) if isinstance(t, Reverse) else None for t in tangents]
+
+            def run(parts: Sequence[Any]) -> list[Any]:
+                supply = iter(parts)
+                filled = [_zero(p) if m is None else next(supply) for p, m in zip(points, metas, strict=True)]
+                with np.errstate(all="ignore"):
+                    changes = self._rule(points, filled)[2]
+                return [c for c in changes if dtype_of(c).kind in "fc"]
+
+            linear = _is_linear(run, [m for m in metas if m is not None])
+            custom.checked.add(kind)
+        if not linear:
+            raise LostDerivativeError(
+                f"reverse mode through {name_of(custom.f)}, which has only a jvp rule: the rule is not linear in the "
+                "tangents, so no vjp follows from it. Give it a vjp rule with defvjp."
+            )
 
     def forward_by_jvp(self, top: Dual) -> Any:
         run = top.run
@@ -217,18 +249,24 @@ class CustomCall:
     def _fwd(self, primals: list[Any], level: int) -> tuple[list[Any], Any, Any]:
         """Run ``fwd``: the leaves of the result, its structure, the residuals."""
         assert self.custom.fwd is not None
-        result = self.custom.fwd(*self._all(primals))
+        result = self.custom.fwd(*self._all([_read_only(p) for p in primals]))
         if not isinstance(result, (tuple, list)) or len(result) != 2:
             raise ArgumentError(f"fwd of {name_of(self.custom.f)} must return a pair (y, residuals)")
+        references = _references(result)
         values, structure = result_leaves(result[0])
-        kept, _ = result_leaves(result[1])
+        kept, shape = result_leaves(result[1])
         for leaf in (*values, *kept):
             if isinstance(leaf, Tracer) and leaf.level >= level:
                 raise LostDerivativeError(
                     f"fwd of {name_of(self.custom.f)} uses a traced value that is not among its arguments; its "
                     "derivative would be lost. Pass it as an argument, or use custom_jvp."
                 )
-        return values, structure, result[1]
+        ours = {id(x) for x in values}
+        for k, leaf in enumerate(kept):
+            shared = leaf.__class__ is np.ndarray and (leaf.base is not None or references[k] > _FRESH)
+            if shared and id(leaf) not in ours and not any(leaf.base is p for p in primals if p is not None):
+                kept[k] = leaf.copy()  # somebody else may hold it, and overwrite it
+        return values, structure, build(shape, kept)
 
     def _bwd(self, residuals: Any, structure: Any, cts: list[Any]) -> list[Any]:
         """Run ``bwd`` on the cotangents of the result: one cotangent, or None, per leaf of the arguments."""
@@ -380,30 +418,59 @@ def _zeros(meta: Any) -> Any:
 
 def _hollow(value: Any) -> Any:
     """Something with the shape and dtype of an array, and no memory."""
-    if isinstance(value, (np.ndarray, Tracer)) and shape_of(value):
-        return np.broadcast_to(np.zeros((), dtype_of(value)), shape_of(value))
-    return innermost(value)
+    if isinstance(value, (np.ndarray, Tracer)):
+        zero = np.zeros((), dtype_of(value))
+        return np.broadcast_to(zero, shape_of(value)) if shape_of(value) else zero[()]
+    return value
 
 
 def _check_linear(bwd: Callable[[Sequence[Any]], tuple[Any, ...]], metas: list[Any], name: str) -> None:
-    """Raise unless ``bwd`` behaves linearly on random cotangents of very different sizes."""
+    """Raise unless ``bwd`` behaves linearly."""
+    if not _is_linear(bwd, metas):
+        raise LostDerivativeError(
+            f"forward mode through {name}, which has only a vjp rule: its bwd is not linear in the cotangent, "
+            "so no jvp follows from it. Give it a jvp rule with defjvp."
+        )
+
+
+def _is_linear(function: Callable[[Sequence[Any]], Sequence[Any]], metas: list[Any]) -> bool:
+    """Whether a function is linear on random arguments of very different sizes and either sign."""
     rng = np.random.default_rng(0)
 
-    def run(cts: list[Any]) -> list[Any]:
-        return [np.asarray(innermost(c)) for c in bwd(cts)]
+    def run(parts: list[Any]) -> list[Any]:
+        return [np.asarray(innermost(c)) for c in function([p if p.ndim else p[()] for p in parts])]
 
-    u, v = ([rng.normal(size=m.shape).astype(m.dtype) for m in metas] for _ in range(2))
-    with quiet():
-        left = run([1000 * a - b for a, b in zip(u, v, strict=True)])
-        right = [1000 * a - b for a, b in zip(run(u), run(v), strict=True)]
+    u, v = ([np.asarray(rng.normal(size=m.shape)).astype(m.dtype) for m in metas] for _ in range(2))
     tolerance = 1e-3 if any(m.dtype.itemsize <= 4 for m in metas) else 1e-8
-    for a, b in zip(left, right, strict=True):
-        scale = np.max(np.abs(b), initial=0.0, where=np.isfinite(b))
-        if not np.allclose(a, b, rtol=tolerance, atol=tolerance * (scale or 1.0), equal_nan=True):
-            raise LostDerivativeError(
-                f"forward mode through {name}, which has only a vjp rule: its bwd is not linear in the cotangent, "
-                "so no jvp follows from it. Give it a jvp rule with defjvp."
-            )
+    with np.errstate(all="ignore"):
+        at_u, at_v = run(u), run(v)
+        for scale, sign in ((1000, -1), (-1, 1)):
+            left = run([scale * a + sign * b for a, b in zip(u, v, strict=True)])
+            right = [scale * a + sign * b for a, b in zip(at_u, at_v, strict=True)]
+            if not all(_near(a, b, tolerance) for a, b in zip(left, right, strict=True)):
+                return False
+    return True
+
+
+def _near(a: Any, b: Any, tolerance: float) -> bool:
+    scale = np.max(np.abs(b), initial=0.0, where=np.isfinite(b))
+    return bool(np.allclose(a, b, rtol=tolerance, atol=tolerance * (scale or 1.0), equal_nan=True))
+
+
+def _is_batched(value: Any) -> bool:
+    while isinstance(value, Tracer):
+        if isinstance(value, Rows):
+            return True
+        value = value.value
+    return False
+
+
+def _references(result: Any) -> list[int]:
+    """How many references there are to each leaf of the residuals."""
+    return [sys.getrefcount(leaf) for leaf in result_leaves(result[1])[0]]
+
+
+_FRESH = _references((None, (np.zeros(1),)))[0]
 
 
 class custom_jvp(Custom):

@@ -256,7 +256,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     elif not isinstance(axis, tuple):
         try:
             axis = (int(axis),)
-        except Exception as error:
+        except (TypeError, ValueError) as error:
             raise TypeError("'axis' must be None, an integer or a tuple of integers") from error
     if len(axis) > 2 or not axis:
         raise ValueError("Improper number of dimensions to norm.")

@@ -1,4 +1,4 @@
-"""Methods of ufuncs on traced values: ``reduce``, ``accumulate``, ``outer``, ``reduceat`` and ``at``.
+"""Methods of ufuncs on traced values: calls with options, ``reduce``, ``accumulate``, ``outer``, ``reduceat``, ``at``.
 
 The reductions are those of the functions of the same meaning; ``logaddexp`` is reduced in halves, so that
 it neither overflows nor loses the shares of infinities. ``outer`` serves every elementwise ufunc, ``at``
@@ -18,7 +18,8 @@ from chainrule.arrays.arguments import asarray
 from chainrule.arrays.functions import reductions
 from chainrule.arrays.functions.reductions import over, restored, rows
 from chainrule.arrays.protocols import implements_method
-from chainrule.core.dispatch import Tracer, shape_of
+from chainrule.core.dispatch import Tracer, bind, shape_of
+from chainrule.core.primitive import by_function
 from chainrule.errors import UnsupportedError, lost, user_line
 from chainrule.rules import elementwise as ew
 from chainrule.rules import indexing, order, reduce
@@ -29,6 +30,24 @@ _NO = np._NoValue
 def _target(out: Any) -> Any:
     """The array that results are written to: NumPy hands it on in a tuple."""
     return out[0] if isinstance(out, tuple) else out
+
+
+@implements_method(None, "__call__")
+def call(
+    ufunc: Any, *inputs: Any, out: Any = None, where: Any = True, dtype: Any = None, casting: str = "same_kind", **options: Any
+) -> Any:
+    if options or casting != "same_kind":
+        raise UnsupportedError(f"{ufunc.__name__}: the options {sorted(options)} are not supported for traced values")
+    if dtype is not None:
+        inputs = tuple(x.astype(dtype) if hasattr(x, "astype") else np.dtype(dtype).type(x) for x in inputs)
+    primitive, out = by_function[ufunc], _target(out)
+    if where is True:
+        result = bind(primitive, *inputs)
+        return result if out is None else buffers.write_out(out, result)
+    if out is None:
+        raise UnsupportedError(f"{ufunc.__name__}: where= without out= leaves elements undefined; give out=")
+    safe = [np.where(where, x, np.ones((), getattr(x, "dtype", None))) for x in inputs]
+    return buffers.write_out(out, np.where(where, bind(primitive, *safe), out))
 
 
 # -- reduce -------------------------------------------------------------------------------------------
