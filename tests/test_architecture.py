@@ -39,8 +39,13 @@ LAZY = {
     "chainrule.scipy.names": "the submodules of SciPy that are looked through",
 }
 # Third-party packages that may be imported at the top of a module, and the modules that may do so.
-HEAVY = {
-    "scipy": ("chainrule.rules.special", "chainrule.rules.matrices", "chainrule.scipy.", "chainrule.arrays.functions.special"),
+HEAVY: dict[str, tuple[str, ...]] = {
+    "scipy": (
+        "chainrule.rules.special",
+        "chainrule.rules.matrices",
+        "chainrule.scipy.",
+        "chainrule.arrays.functions.special",
+    ),
     "optree": (),
     "numba": (),
     "sympy": (),

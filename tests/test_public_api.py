@@ -135,9 +135,7 @@ def test_every_module_says_what_it_is_and_what_it_gives(path: Path) -> None:
     assert doc.splitlines()[0].rstrip().endswith((".", ":", "`", ")")), doc.splitlines()[0]
     assert len(doc.splitlines()) <= 24
     listed = [
-        node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
     ]
     for value in listed:
         if isinstance(value, ast.List) and all(isinstance(e, ast.Constant) for e in value.elts):

@@ -379,7 +379,7 @@ def test_a_long_chain_of_structural_zeros() -> None:
 
     x = np.array([0.0, 4.0, 0.0])
     np.testing.assert_array_equal(cr.grad(f)(x), [np.inf, 0.0, 0.0])
-    np.testing.assert_array_equal(cr.grad(lambda x: f(x[::-1] + [1, 0, 0]))(x), [0.0, 0.0, 0.5])
+    np.testing.assert_array_equal(cr.grad(lambda x: f(x[::-1] + np.array([1, 0, 0])))(x), [0.0, 0.0, 0.5])
     np.testing.assert_array_equal(cr.jacfwd(f)(x), [np.inf, 0.0, 0.0])
 
 

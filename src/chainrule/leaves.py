@@ -20,7 +20,17 @@ from chainrule.core.linear import cast
 from chainrule.core.live import dense
 from chainrule.errors import AliasError, ArgumentError, lost, user_line
 
-__all__ = ["Leaf", "Point", "build", "checked", "differentiable_leaves", "is_plain", "is_plain_call", "is_single", "result_leaves"]
+__all__ = [
+    "Leaf",
+    "Point",
+    "build",
+    "checked",
+    "differentiable_leaves",
+    "is_plain",
+    "is_plain_call",
+    "is_single",
+    "result_leaves",
+]
 
 _FLOAT64 = np.dtype(np.float64)
 
@@ -40,7 +50,9 @@ def is_plain_call(args: tuple[Any, ...], n: int) -> bool:
     """Whether argument `n` is plain and no other one holds arrays."""
     if len(args) == 1:
         return n == 0 and is_plain(args[0])
-    return 0 <= n < len(args) and is_plain(args[n]) and not any(a.__class__ in _HOLDERS for a in args[:n] + args[n + 1 :])
+    return (
+        0 <= n < len(args) and is_plain(args[n]) and not any(a.__class__ in _HOLDERS for a in args[:n] + args[n + 1 :])
+    )
 
 
 class Leaf:
@@ -292,7 +304,11 @@ def check_aliases(given: Any, copy: Any, inputs: Sequence[Any]) -> None:
                     "pass a copy of one of them"
                 )
     else:
-        pairs = zip(given.values(), copy.values(), strict=True) if isinstance(given, dict) else zip(given, copy, strict=True)
+        pairs = (
+            zip(given.values(), copy.values(), strict=True)
+            if isinstance(given, dict)
+            else zip(given, copy, strict=True)
+        )
         for part, twin in pairs:
             check_aliases(part, twin, inputs)
 

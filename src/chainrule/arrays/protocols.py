@@ -12,8 +12,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from chainrule.core.dispatch import Tracer, bind
 from chainrule.core.primitive import by_function
 from chainrule.errors import UnsupportedError, user_line

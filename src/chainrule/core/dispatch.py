@@ -100,6 +100,8 @@ def plain_operand(value: Any, name: str) -> Any:
             f"{name} of a traced value and {what} (at {user_line()}): make it an ordinary array of numbers, "
             "np.asarray(a, dtype=float); objects that are traced values are joined by chainrule.numpy.array"
         )
+    if isinstance(value, (list, tuple)):
+        return np.asarray(value)
     if _is_fraction(value):
         return float(value)
     if hasattr(value, "__array_priority__") and not hasattr(value, "__array_function__"):

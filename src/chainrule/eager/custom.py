@@ -263,7 +263,7 @@ class CustomCall:
                 )
         ours = {id(x) for x in values}
         for k, leaf in enumerate(kept):
-            shared = leaf.__class__ is np.ndarray and (leaf.base is not None or references[k] > _FRESH)
+            shared = leaf.__class__ is np.ndarray and (leaf.base is not None or references[k] > _fresh())
             if shared and id(leaf) not in ours and not any(leaf.base is p for p in primals if p is not None):
                 kept[k] = leaf.copy()  # somebody else may hold it, and overwrite it
         return values, structure, build(shape, kept)
@@ -470,7 +470,10 @@ def _references(result: Any) -> list[int]:
     return [sys.getrefcount(leaf) for leaf in result_leaves(result[1])[0]]
 
 
-_FRESH = _references((None, (np.zeros(1),)))[0]
+@functools.cache
+def _fresh() -> int:
+    """How many there are to one that nobody else holds; worked out late, because containers import `optree`."""
+    return _references((None, (np.zeros(1),)))[0]
 
 
 class custom_jvp(Custom):

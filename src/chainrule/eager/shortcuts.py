@@ -16,7 +16,7 @@ import numpy as np
 from chainrule.arrays.protocols import FUNCTIONS, array_function, array_ufunc
 from chainrule.core.define import shorten
 from chainrule.core.dispatch import Meta, Tracer
-from chainrule.core.linear import LARGE, Linear
+from chainrule.core.linear import LARGE, Constant, Linear
 from chainrule.core.primitive import Primitive, by_function
 from chainrule.core.quiet import quiet
 from chainrule.eager.reverse import SCALARS, Reverse, ReverseArray, keep_value
@@ -80,7 +80,7 @@ def _given(y: Any, factor: Any) -> Any:
 
 
 def pair(primitive: Primitive, a: Any, b: Any) -> Any:
-    """The short road for two operands, traced arrays of one shape or numbers that carry no derivative."""
+    """The short road for two operands: float arrays of one shape, of which one may be plain, or numbers."""
     rule = primitive.short
     if rule is None:
         rule = shorten(primitive)
@@ -95,18 +95,24 @@ def pair(primitive: Primitive, a: Any, b: Any) -> Any:
         dtype = x.dtype
         if b.__class__ is ReverseArray:
             y, j = b.value, b.slot
-            if tape is not b.tape or y.__class__ is not np.ndarray or y.dtype is not dtype or x.shape != y.shape:
+            if tape is not b.tape or y.__class__ is not np.ndarray or y.dtype is not dtype:
                 return None
+            if x.shape != y.shape:
+                return _broadcast_sum(primitive, rule, a, b)
             reads = rule[4]
-        elif b.__class__ in _CONSTANTS:
+        elif b.__class__ in _CONSTANTS or (b.__class__ is np.ndarray and b.dtype is dtype and b.shape == x.shape):
             reads = rule[2]
         else:
             return None
-    elif b.__class__ is ReverseArray and a.__class__ in _CONSTANTS:
+    elif b.__class__ is ReverseArray:
         y, tape, j, reads = b.value, b.tape, b.slot, rule[3]
         if y.__class__ is not np.ndarray:
             return None
         dtype = y.dtype
+        if a.__class__ not in _CONSTANTS and not (
+            a.__class__ is np.ndarray and a.dtype is dtype and a.shape == y.shape
+        ):
+            return None
     else:
         return None
     if dtype is not _FLOAT64 and dtype is not _FLOAT32:
@@ -117,7 +123,7 @@ def pair(primitive: Primitive, a: Any, b: Any) -> Any:
     reads_z, reads_x, reads_y = reads
     if reads_x:
         if i < 0:
-            x = dtype.type(x)
+            x = tape.snapshot(x) if x.__class__ is np.ndarray else dtype.type(x)
         elif a.captured is False and a.owner is None:
             a.captured = True
         elif a.captured is not True:
@@ -126,7 +132,7 @@ def pair(primitive: Primitive, a: Any, b: Any) -> Any:
         x = None
     if reads_y:
         if j < 0:
-            y = dtype.type(y)
+            y = tape.snapshot(y) if y.__class__ is np.ndarray else dtype.type(y)
         elif b.captured is False and b.owner is None:
             b.captured = True
         elif b.captured is not True:
@@ -139,6 +145,7 @@ def pair(primitive: Primitive, a: Any, b: Any) -> Any:
 
 
 _total = FUNCTIONS[np.sum]
+_average = FUNCTIONS[np.mean]
 _SUM_SLOT: Any = reduce.sum_.slot(0)
 _EVERYTHING = {"axis": None, "keepdims": False}
 
@@ -160,27 +167,45 @@ def _array_ufunc(self: ReverseArray, ufunc: Any, method: str, *inputs: Any, **op
 
 
 def _array_function(self: ReverseArray, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-    if function is np.sum and not kwargs and len(args) == 1:
-        return self.sum()
+    if not kwargs and len(args) == 1:
+        if function is np.sum:
+            return _sum_method(self)
+        if function is np.mean:
+            return _mean_method(self)
     return array_function(self, function, types, args, kwargs)
 
 
 def _sum_method(self: ReverseArray, *args: Any, **options: Any) -> Any:
     """As ``ndarray.sum``; the sum of all elements takes the short road."""
     value = self.value
-    if args or options or value.__class__ is not np.ndarray or value.dtype is not _FLOAT64:
+    if args or options or value.__class__ is not np.ndarray or value.dtype not in (_FLOAT64, _FLOAT32):
         return _total(self, *args, **options)
-    x = Meta(value.shape, _FLOAT64)
-    linear = Linear(_SUM_SLOT, reduce.sum_, 0, (x,), _EVERYTHING, x, _SCALAR)
+    dtype = value.dtype
+    x = Meta(value.shape, dtype)
+    linear = Linear(_SUM_SLOT, reduce.sum_, 0, (x,), _EVERYTHING, x, _SCALAR if dtype is _FLOAT64 else Meta((), dtype))
     tape = self.tape
     out = next(tape.slots)
     tape.append([out, self.slot, linear])
     return Reverse(np.add.reduce(value, axis=None), tape, out)
 
 
+def _mean_method(self: ReverseArray, *args: Any, **options: Any) -> Any:
+    """As ``ndarray.mean``; the mean of all elements takes the short road."""
+    value = self.value
+    plain = value.__class__ is np.ndarray and value.dtype in (_FLOAT64, _FLOAT32) and value.size
+    if args or options or not plain:
+        return _average(self, *args, **options)
+    total = _sum_method(self)
+    tape = self.tape
+    out = next(tape.slots)
+    tape.append((out, total.slot, 1 / value.size))
+    return Reverse(total.value / value.size, tape, out)
+
+
 setattr(ReverseArray, "__array_ufunc__", _array_ufunc)  # noqa: B010
 setattr(ReverseArray, "__array_function__", _array_function)  # noqa: B010
 setattr(ReverseArray, "sum", _sum_method)  # noqa: B010
+setattr(ReverseArray, "mean", _mean_method)  # noqa: B010
 
 
 # -- numbers ------------------------------------------------------------------------------------------
@@ -286,6 +311,22 @@ def _array_negative(self: ReverseArray) -> Any:
 
 
 setattr(ReverseArray, "__neg__", _array_negative)  # noqa: B010
+
+
+def _broadcast_sum(primitive: Primitive, rule: Any, a: ReverseArray, b: ReverseArray) -> Any:
+    """The short road for sums and differences of traced arrays of two shapes."""
+    if rule[0].__class__ is not int or rule[1].__class__ is not int:
+        return None
+    z = primitive.impl(a.value, b.value)
+    like = Meta(z.shape, z.dtype)
+    tape = a.tape
+    out = next(tape.slots)
+    tape.append([out, a.slot, _term(rule[0], a.value, like), b.slot, _term(rule[1], b.value, like)])
+    return ReverseArray(z, tape, out)
+
+
+def _term(sign: int, x: Any, like: Meta) -> Constant:
+    return Constant(sign, None, None) if x.shape == like.shape else Constant(sign, Meta(x.shape, x.dtype), like)
 
 
 def _array_operator(name: str, primitive: Primitive) -> Any:

@@ -172,7 +172,8 @@ for _name in ("add", "sub", "mul", "truediv", "pow"):
     for _method in (f"__{_name}__", f"__r{_name}__"):
         setattr(Variable, _method, getattr(Tracer, _method))
 setattr(Variable, "__neg__", Tracer.__neg__)  # noqa: B010
-setattr(Variable, "sum", getattr(Tracer, "sum"))  # noqa: B009, B010
+for _method in ("sum", "mean"):
+    setattr(Variable, _method, getattr(Tracer, _method))
 setattr(Variable, "__array_function__", array_function)  # noqa: B010
 setattr(Variable, "__array_ufunc__", array_ufunc)  # noqa: B010
 

@@ -56,9 +56,12 @@ def _sum(x: Any, *, axis: Any, keepdims: Any, dtype: Any = None) -> Any:
     return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype)
 
 
+_NUMBERS = frozenset({float, np.float64, np.float32})
+
+
 def _spread(ct: Any, x: Any, *, axis: tuple[int, ...] | None, keepdims: bool, dtype: Any = None) -> Any:
     """The cotangent of a sum, for each of the summands."""
-    if (ct.__class__ is float or ct.__class__ is np.float64) and x.size < 4096:
+    if ct.__class__ in _NUMBERS and x.size < 4096:
         full = np.empty(x.shape, x.dtype)
         full.fill(ct)
         return full

@@ -34,7 +34,13 @@ def _target(out: Any) -> Any:
 
 @implements_method(None, "__call__")
 def call(
-    ufunc: Any, *inputs: Any, out: Any = None, where: Any = True, dtype: Any = None, casting: str = "same_kind", **options: Any
+    ufunc: Any,
+    *inputs: Any,
+    out: Any = None,
+    where: Any = True,
+    dtype: Any = None,
+    casting: str = "same_kind",
+    **options: Any,
 ) -> Any:
     if options or casting != "same_kind":
         raise UnsupportedError(f"{ufunc.__name__}: the options {sorted(options)} are not supported for traced values")
