@@ -19,6 +19,10 @@ LIMITS: dict[tuple[str, str], str] = {
     ("running_shares", "samples"): _TIES,
     ("corrcoef_guard", "samples"): "a clip of rounding errors whose derivative is that of the identity",
     ("logistic", "complex"): "a part of logaddexp, which is real",
+    ("match_statement", "vmap"): (
+        "`case True:` compares by identity, which a comparison of many rows cannot answer and no class can intercept: "
+        "write `if`, or compare with ==, in functions given to vmap"
+    ),
 }
 
 

@@ -181,6 +181,21 @@ def test_results_do_not_alias_the_arguments_or_each_other() -> None:
 # -- types and dtypes -----------------------------------------------------------------------------------
 
 
+def test_lists_are_operands_of_ufuncs_as_they_are_numpys() -> None:
+    for f in (
+        lambda x: np.multiply(x, [1.0, 2.0, 3.0]),
+        lambda x: np.power(np.abs(x), [0, 1, 2]),
+        lambda x: np.arctan2([1, 2, 3], x),
+        lambda x: x * [1.0, 2.0, 3.0] - (1, 2, 3),
+        lambda x: np.add([x[0], 1.0, x[1]], x),
+        lambda x: np.add.outer(x, [1.0, 2.0]),
+    ):
+        g = lambda x, f=f: np.sum(np.sin(f(x)))
+        want = [(g(X + 1e-6 * e) - g(X - 1e-6 * e)) / 2e-6 for e in np.eye(3)]
+        np.testing.assert_allclose(cr.grad(g)(X), want, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(cr.jacfwd(g)(X), want, rtol=1e-6, atol=1e-8)
+
+
 def test_python_numbers_give_python_numbers() -> None:
     value, gradient = cr.value_and_grad(lambda x: x * x + 1.0)(3.0)
     assert (type(value), type(gradient)) == (float, float)

@@ -208,6 +208,18 @@ def test_fwd_and_bwd_that_close_over_traced_values_raise() -> None:
     assert cr.grad(lambda a: cr.grad(f, 1)(a, 2.0))(3.0) == 1.0
 
 
+@pytest.mark.parametrize("x", [0.0, np.array([0.0, 1.0, 4.0])], ids=["number", "array"])
+def test_poles_are_signed_infinities(x: Any) -> None:
+    by_jvp, by_vjp = cr.custom_jvp(np.sqrt), cr.custom_vjp(np.sqrt)
+    by_jvp.defjvp(lambda p, t: (np.sqrt(p[0]), t[0] / (2 * np.sqrt(p[0]))))
+    by_vjp.defvjp(lambda x: (np.sqrt(x), x), lambda x, ct: (ct / (2 * np.sqrt(x)),))
+    with np.errstate(divide="ignore"):
+        want = 0.5 / np.sqrt(x)
+    for f in (by_jvp, by_vjp):
+        np.testing.assert_array_equal(cr.grad(lambda x, f=f: np.sum(f(x)))(x), want)
+        np.testing.assert_array_equal(cr.jvp(f, (x,), (0 * x + 1,))[1], want)
+
+
 # -- what is refused ------------------------------------------------------------------------------------------------
 
 

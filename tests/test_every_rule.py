@@ -45,12 +45,13 @@ from tests.rule_checks import (
     samples,
 )
 from tests.tolerances import close, rounding
+from tests.zoo import PROGRAMS
 
 RULES = {name: p for name, p in registry.items() if not name.startswith(("docs.", "test."))}
 DIFFERENTIABLE = {name: p for name, p in RULES.items() if p.slots}
 CASES = {name: cases for name, p in DIFFERENTIABLE.items() if (cases := samples(p))}
 ELEMENTWISE = [name for name in CASES if RULES[name].kind == "elementwise"]
-MODES = ("samples", "value", "jvp", "vjp", "second", "batched", "dtype", "complex", "broadcast", "masked")
+MODES = ("samples", "value", "jvp", "vjp", "second", "batched", "dtype", "complex", "broadcast", "masked", "vmap")
 
 every_rule = pytest.mark.parametrize("name", CASES)
 every_elementwise = pytest.mark.parametrize("name", ELEMENTWISE)
@@ -80,7 +81,8 @@ def test_has_samples_that_reach_every_active_argument(name: str) -> None:
 
 
 def test_every_limit_is_about_something() -> None:
-    assert not {key for key in LIMITS if key[0] not in RULES or key[1] not in MODES}
+    programs = {program.name for program in PROGRAMS}
+    assert not {(what, mode) for what, mode in LIMITS if what not in {*RULES, *programs} or mode not in MODES}
 
 
 @pytest.mark.parametrize("name", RULES)

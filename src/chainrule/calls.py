@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chainrule.errors import ArgumentError, name_of
-from chainrule.leaves import Point, check_aliases, private
+from chainrule.leaves import Point, Privates
 
 __all__ = ["Call", "Function", "check_callable", "with_aux"]
 
@@ -44,16 +44,13 @@ class Call:
 
     def run(self, values: list[Any]) -> Any:
         """Call the function with `values` in the place of the differentiated leaves."""
-        args: list[Any] = [None if n in self._argnums else private(a) for n, a in enumerate(self._args)]
-        kwargs = {name: private(a) for name, a in self._kwargs.items()}
+        privates = Privates(self.point.values)
+        args = [None if n in self._argnums else privates.copy(a) for n, a in enumerate(self._args)]
+        kwargs = {name: privates.copy(a) for name, a in self._kwargs.items()}
         for n, argument in zip(self._argnums, self.point.rebuild(values), strict=True):
             args[n] = argument
         result = self.function(*args, **kwargs)
-        for n, given in enumerate(self._args):
-            if n not in self._argnums:
-                check_aliases(given, args[n], self.point.values)
-        for name, given in self._kwargs.items():
-            check_aliases(given, kwargs[name], self.point.values)
+        privates.check()
         return result
 
     def pick(self, results: list[Any]) -> Any:

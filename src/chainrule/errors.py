@@ -21,6 +21,8 @@ __all__ = [
     "UnsupportedError",
 ]
 
+_STDLIB = os.path.dirname(os.path.abspath(linecache.__file__)) + os.sep
+_LIBRARIES = frozenset({"numpy", "scipy", "optree", "numba"})
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -49,7 +51,7 @@ class AliasError(ChainruleError):
 
 
 def user_line() -> str:
-    """Return ``file:line: source`` of the innermost frame outside chainrule and its array libraries."""
+    """Return ``file:line: source`` of the innermost frame outside chainrule, Python's and its array libraries."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         filename = frame.f_code.co_filename
@@ -62,8 +64,9 @@ def user_line() -> str:
 
 
 def _is_library(filename: str) -> bool:
-    parts = filename.replace("\\", "/").split("/")
-    return "site-packages" in parts and any(name in parts for name in ("numpy", "scipy", "optree"))
+    if filename.startswith(_STDLIB) or filename.startswith("<frozen"):
+        return "-packages" not in filename or any(name in filename.split(os.sep) for name in _LIBRARIES)
+    return "site-packages" in filename and any(name in filename.split(os.sep) for name in _LIBRARIES)
 
 
 def lost(what: str, remedy: str) -> LostDerivativeError:

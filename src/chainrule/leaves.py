@@ -15,7 +15,7 @@ import numpy as np
 
 from chainrule import trees
 from chainrule.arrays.buffers import unwrap
-from chainrule.core.dispatch import Tracer, dtype_of, shape_of
+from chainrule.core.dispatch import Tracer, dtype_of, innermost, shape_of
 from chainrule.core.linear import cast
 from chainrule.core.live import dense
 from chainrule.errors import AliasError, ArgumentError, lost, user_line
@@ -275,43 +275,48 @@ def build(treedef: Any, leaves: list[Any]) -> Any:
     return leaves[0] if treedef is None else trees.unflatten(treedef, leaves)
 
 
-def private(argument: Any) -> Any:
-    """An argument that carries no derivative, with copies of the arrays in it: what `f` writes, it writes there."""
-    kind = argument.__class__
-    if kind is np.ndarray:
-        return argument.copy("K") if argument.flags.writeable else argument
-    if kind is tuple or kind is list or kind is dict:
-        parts = argument.values() if kind is dict else argument
-        if any(part.__class__ in _HOLDERS for part in parts):
-            if kind is dict:
-                return {key: private(part) for key, part in argument.items()}
-            return kind(private(part) for part in argument)
-    return argument
+class Privates:
+    """The arguments of one call that carry no derivative: `f` gets copies of their arrays, and writes those.
 
+    An array that shares memory with a differentiated argument is handed over as it is, so that inner
+    transformations see that it does; if it is written it is restored, and `check` raises.
+    """
 
-_HOLDERS = frozenset({np.ndarray, tuple, list, dict})
+    __slots__ = ("_inputs", "_shared")
 
+    def __init__(self, inputs: Sequence[Any]) -> None:
+        self._inputs = [x for x in map(innermost, inputs) if isinstance(x, np.ndarray)]
+        self._shared: list[tuple[Any, Any]] = []
 
-def check_aliases(given: Any, copy: Any, inputs: Sequence[Any]) -> None:
-    """Raise if `f` has written an array that shares memory with one of the differentiated `inputs`."""
-    if given is copy:
-        return
-    if given.__class__ is np.ndarray:
-        for x in inputs:
-            if isinstance(x, np.ndarray) and np.may_share_memory(given, x) and not _same_content(given, copy):
+    def copy(self, argument: Any) -> Any:
+        """`argument` with private copies of the arrays in it."""
+        kind = argument.__class__
+        if kind is np.ndarray:
+            return self._copy_array(argument) if argument.flags.writeable else argument
+        if kind is tuple or kind is list or kind is dict:
+            parts = argument.values() if kind is dict else argument
+            if any(part.__class__ in _HOLDERS for part in parts):
+                if kind is dict:
+                    return {key: self.copy(part) for key, part in argument.items()}
+                return kind(self.copy(part) for part in argument)
+        return argument
+
+    def _copy_array(self, array: Any) -> Any:
+        copy = array.copy("K")
+        if any(np.may_share_memory(array, x) for x in self._inputs):
+            self._shared.append((array, copy))
+            return array
+        return copy
+
+    def check(self) -> None:
+        """Raise if an array was written that shares memory with a differentiated argument."""
+        for array, before in self._shared:
+            if array.tobytes() != before.tobytes():
+                array[...] = before
                 raise AliasError(
                     f"an array that is written shares memory with a differentiated argument (at {user_line()}); "
                     "pass a copy of one of them"
                 )
-    else:
-        pairs = (
-            zip(given.values(), copy.values(), strict=True)
-            if isinstance(given, dict)
-            else zip(given, copy, strict=True)
-        )
-        for part, twin in pairs:
-            check_aliases(part, twin, inputs)
 
 
-def _same_content(a: Any, b: Any) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+_HOLDERS = frozenset({np.ndarray, tuple, list, dict})

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from chainrule.arrays.nested import array_of
 from chainrule.core.dispatch import Tracer, bind
 from chainrule.core.primitive import by_function
 from chainrule.errors import UnsupportedError, user_line
@@ -45,6 +46,8 @@ def implements_method(ufunc: Any, method: str) -> Callable[[Callable[..., Any]],
 
 def array_ufunc(self: Tracer, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
     """Answer a call of a ufunc or of one of its methods."""
+    if list in map(type, inputs) or tuple in map(type, inputs):
+        inputs = tuple(array_of(x) if isinstance(x, (list, tuple)) else x for x in inputs)
     if method == "__call__":
         primitive = by_function.get(ufunc)
         if primitive is not None:
