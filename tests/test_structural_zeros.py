@@ -147,6 +147,7 @@ LOOKS_AT_THE_DIAGONAL: dict[str, Callable[..., Any]] = {
 CASES = [(name, f, X, *LAST) for name, f in LOOKS_AT_THE_LAST.items()]
 CASES += [(name, f, M, *DIAGONAL) for name, f in LOOKS_AT_THE_DIAGONAL.items()]
 
+
 def close(actual: Any, desired: Any) -> None:
     np.testing.assert_allclose(actual, desired, rtol=1e-14, atol=0)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,11 +74,12 @@ def grad(f: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = False,
     >>> cr.grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
     array([2., 4.])
     """
-    inner = value_and_grad(f, argnums, has_aux, holomorphic)
+    check_callable(f, "grad")
+    evaluate = _evaluator(f, argnums, has_aux, holomorphic)
 
     @functools.wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
-        value, result = inner(*args, **kwargs)
+        value, result = evaluate(args, kwargs)
         return (result, value[1]) if has_aux else result
 
     return gradient
@@ -96,10 +97,20 @@ def value_and_grad(
     (8.0, 12.0)
     """
     check_callable(f, "value_and_grad")
-    plain = argnums if argnums.__class__ is int and not has_aux and not holomorphic else None
+    evaluate = _evaluator(f, argnums, has_aux, holomorphic)
 
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
+        return evaluate(args, kwargs)
+
+    return value_and_gradient
+
+
+def _evaluator(f: Function, argnums: Any, has_aux: bool, holomorphic: bool) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """What `grad` and `value_and_grad` share: from a call's arguments to value and gradient."""
+    plain = argnums if argnums.__class__ is int and not has_aux and not holomorphic else None
+
+    def evaluate(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         trace: Any = None
         if plain is not None and not kwargs and is_plain_call(args, plain):
             trace = gradient_of_plain(f, args, plain, kwargs)
@@ -124,7 +135,7 @@ def value_and_grad(
         result = call.pick(call.point.restore(cts))
         return ((value, extra), result) if has_aux else (value, result)
 
-    return value_and_gradient
+    return evaluate
 
 
 def turns(change: Any, other: Any) -> bool:

@@ -21,7 +21,7 @@ __all__ = [
     "UnsupportedError",
 ]
 
-_STDLIB = os.path.dirname(os.path.abspath(linecache.__file__)) + os.sep
+_STDLIB = os.path.dirname(os.path.abspath(str(linecache.__file__))) + os.sep
 _LIBRARIES = frozenset({"numpy", "scipy", "optree", "numba"})
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 

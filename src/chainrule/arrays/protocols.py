@@ -46,7 +46,7 @@ def implements_method(ufunc: Any, method: str) -> Callable[[Callable[..., Any]],
 
 def array_ufunc(self: Tracer, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
     """Answer a call of a ufunc or of one of its methods."""
-    if list in map(type, inputs) or tuple in map(type, inputs):
+    if method != "at" and (list in map(type, inputs) or tuple in map(type, inputs)):
         inputs = tuple(array_of(x) if isinstance(x, (list, tuple)) else x for x in inputs)
     if method == "__call__":
         primitive = by_function.get(ufunc)
