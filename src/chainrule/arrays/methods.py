@@ -224,7 +224,11 @@ class TracedText(str):
 
 
 def _repr(self: Any) -> str:
-    return TracedText(f"Traced({innermost(self)!r})")
+    return f"Traced({innermost(self)!r})"  # a plain text: tools that report failures send it to other processes
+
+
+def _str(self: Any) -> str:
+    return TracedText(_repr(self))
 
 
 def _format(self: Any, spec: str) -> str:
@@ -420,7 +424,7 @@ _METHODS = {
     "__contains__": _contains,
     "__bool__": _bool,
     "__repr__": _repr,
-    "__str__": _repr,
+    "__str__": _str,
     "__format__": _format,
     "__array_ufunc__": protocols.array_ufunc,
     "__array_function__": protocols.array_function,

@@ -239,17 +239,21 @@ class Factor(LinearMap):
 
     def _scratch(self, factor: Any, ct: Any, own: bool) -> Any:
         """An array that may hold the product: the partial, if it was made here, or the cotangent."""
+        if isinstance(factor, Tracer):
+            return None
         if factor.__class__ is not np.ndarray:
             return ct if own and dtype_of(factor) == ct.dtype else None
         if factor.shape != ct.shape or factor.dtype != ct.dtype:
             return None
-        if factor.base is None and factor is not self.y:
-            for arg in self.args:
-                if factor is arg:
-                    break
-            else:
-                return factor
+        if factor.base is None and self._made(factor):
+            return factor
         return ct if own else None
+
+    def _made(self, factor: Any) -> bool:
+        """Whether the partial is a new array: it may belong to the operands, or to the author of a rule."""
+        if factor is self.y or not (self.partial.__module__ or "").startswith("chainrule."):
+            return False
+        return all(factor is not arg for arg in self.args)
 
     @property
     def pattern(self) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -252,7 +251,6 @@ class CustomCall:
         result = self.custom.fwd(*self._all([_read_only(p) for p in primals]))
         if not isinstance(result, (tuple, list)) or len(result) != 2:
             raise ArgumentError(f"fwd of {name_of(self.custom.f)} must return a pair (y, residuals)")
-        references = _references(result)
         values, structure = result_leaves(result[0])
         kept, shape = result_leaves(result[1])
         for leaf in (*values, *kept):
@@ -263,8 +261,9 @@ class CustomCall:
                 )
         ours = {id(x) for x in values}
         for k, leaf in enumerate(kept):
-            shared = leaf.__class__ is np.ndarray and (leaf.base is not None or references[k] > _fresh())
-            if shared and id(leaf) not in ours and not any(leaf.base is p for p in primals if p is not None):
+            if leaf.__class__ is not np.ndarray or id(leaf) in ours:
+                continue
+            if not any(leaf.base is p for p in primals if p is not None):
                 kept[k] = leaf.copy()  # somebody else may hold it, and overwrite it
         return values, structure, build(shape, kept)
 
@@ -467,17 +466,6 @@ def _is_batched(value: Any) -> bool:
             return True
         value = value.value
     return False
-
-
-def _references(result: Any) -> list[int]:
-    """How many references there are to each leaf of the residuals."""
-    return [sys.getrefcount(leaf) for leaf in result_leaves(result[1])[0]]
-
-
-@functools.cache
-def _fresh() -> int:
-    """How many there are to one that nobody else holds; worked out late, because containers import `optree`."""
-    return _references((None, (np.zeros(1),)))[0]
 
 
 class custom_jvp(Custom):
