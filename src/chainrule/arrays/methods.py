@@ -140,12 +140,12 @@ def _round(self: Any, digits: int | None = None) -> Any:
 
 def _getitem(self: Any, index: Any) -> Any:
     if not self.shape:
-        if index is None:
-            return np.reshape(self, (1,))
-        if index != () and index is not ...:
-            refusal = TypeError if innermost(self).__class__ in _PYTHON_NUMBERS else IndexError
-            raise refusal(f"indexing of a traced number (at {user_line()}): a number has no elements")
-        return self
+        parts = index if index.__class__ is tuple else (index,)
+        if all(part is None or part is ... for part in parts):
+            new = sum(part is None for part in parts)
+            return np.reshape(self, (1,) * new) if new else self
+        refusal = TypeError if innermost(self).__class__ in _PYTHON_NUMBERS else IndexError
+        raise refusal(f"indexing of a traced number (at {user_line()}): a number has no elements")
     result = bind(getitem, self, index=static_index(index))
     if getattr(result, "owner", None) is not None:
         result.key = (index, self)
