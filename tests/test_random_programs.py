@@ -1,7 +1,7 @@
 """Random programs of views, writes and arithmetic: values are NumPy's, derivatives those of a plain run.
 
-A program is a list of steps ``(operation, random numbers)`` that act on a growing list of arrays which may be views of one
-another. `CHAINRULE_PROGRAMS` in the environment sets how many seeds are run. On failure the seed is in the test's name.
+A program is a list of steps ``(operation, random numbers)`` that act on a growing list of arrays which may be
+views of one another. `CHAINRULE_PROGRAMS` in the environment sets how many seeds are run. On failure the seed is in the test's name.
 """
 
 from __future__ import annotations
