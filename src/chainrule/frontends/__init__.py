@@ -1,0 +1,1 @@
+"""From the user's Python source to the intermediate representation."""

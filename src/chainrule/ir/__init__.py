@@ -1,0 +1,1 @@
+"""The intermediate representation of native mode: scalars in SSA form, arrays as memory. See `nodes`."""

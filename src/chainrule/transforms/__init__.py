@@ -1,0 +1,1 @@
+"""Transformations of the intermediate representation: functions from program to program."""
