@@ -35,7 +35,7 @@ from chainrule.ir.nodes import (
     Var,
     View,
 )
-from chainrule.ir.walk import Renaming, is_number
+from chainrule.ir.walk import Renaming, is_number, nodes_of
 
 __all__ = ["FALSE", "INT", "TRUE", "Builder", "boolean", "constant", "integer"]
 
@@ -105,8 +105,8 @@ class Builder:
         match op, args:
             case "add", (x, y) if x.type.dtype == "int64":
                 return x if is_number(y, 0) else y if is_number(x, 0) else None
-            case "subtract", (x, y) if is_number(y, 0):
-                return x
+            case "subtract", (x, y) if is_number(y, 0) and str(y.value)[0] != "-":  # type: ignore[union-attr]
+                return x  # -0.0 - -0.0 is 0.0
             case "multiply", (x, y):
                 if is_number(y, 1):
                     return x
@@ -135,7 +135,7 @@ class Builder:
             case "where", (c, x, y):
                 if isinstance(c, Const):
                     return x if c.value else y
-                if x is y or (isinstance(x, Const) and x == y):
+                if x is y or (isinstance(x, Const) and repr(x) == repr(y)):  # 0.0 == -0.0
                     return x
         return None
 
@@ -207,5 +207,8 @@ class Builder:
         """Append a copy of the body of `function` over `args`, and return the atoms of its results."""
         renaming = Renaming(dict(zip(function.params, args, strict=True)))
         for node in function.body:
-            self.emit(renaming.node(node))
+            copied = renaming.node(node)
+            self.emit(copied)
+            for inner in nodes_of(Block([copied])):
+                inner.line = inner.line or self.line
         return renaming.all(function.results)

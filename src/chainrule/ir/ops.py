@@ -1,11 +1,14 @@
 """The operations that `Let` and `Op` name, their types and what evaluates them.
 
 The elementwise primitives of the one registry are the scalar operations; there is no second table of them.
-Operands of an operation have one dtype, but for the few that `SIGNATURES` lists; `cast` is how dtypes change.
+Operands of an operation have one dtype, but for the few that `MIXED` lists; `cast` is how dtypes change.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,17 @@ import chainrule.rules  # noqa: F401 fills the registry
 from chainrule.core.primitive import registry
 from chainrule.ir.nodes import Array, Scalar, Type
 
-__all__ = ["ARRAY_OPS", "BOOLEAN", "FLOATS", "PREDICATES", "evaluate", "is_scalar_op", "result_type"]
+__all__ = [
+    "ARRAY_OPS",
+    "BOOLEAN",
+    "FLOATS",
+    "PREDICATES",
+    "evaluate",
+    "implementation",
+    "is_scalar_op",
+    "number",
+    "result_type",
+]
 
 FLOATS = ("float64", "float32", "complex128", "complex64")
 PREDICATES = frozenset(
@@ -36,6 +49,7 @@ PREDICATES = frozenset(
     ]
 )
 BOOLEAN = frozenset(["logical_and", "logical_or", "logical_not", "logical_xor"])
+MIXED = frozenset({"where", "ldexp", "power_log"})  # a test, an exponent, a number of times
 _REAL_OF = {"complex128": "float64", "complex64": "float32"}
 _TO_REAL = frozenset({"absolute", "real", "imag", "angle"})
 _TO_INT = frozenset({"frexp_exponent"})
@@ -52,6 +66,16 @@ ARRAY_OPS: dict[str, Any] = {
     # Along the only axis of a vector; argsort is stable.
     "argsort": lambda a: (Array("int64", 1),),
 }
+
+
+def _wrapped(operation: Callable[..., Any]) -> Callable[..., int]:
+    """Integer arithmetic modulo 2^64, as the machine does it."""
+
+    def wrapped(*args: int) -> int:
+        value: int = operation(*args)
+        return value if -(2**63) <= value < 2**63 else (value + 2**63) % 2**64 - 2**63
+
+    return wrapped
 
 
 def is_scalar_op(op: str) -> bool:
@@ -73,14 +97,57 @@ def result_type(op: str, args: tuple[Type, ...]) -> Scalar:
     return Scalar("int64" if op in _TO_INT else dtype)
 
 
+# Where Python's own arithmetic is exactly NumPy's, and much faster on single numbers.
+_COMPARE: dict[str, Callable[..., Any]] = {
+    "equal": operator.eq,
+    "not_equal": operator.ne,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
+}
+_ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "negative": operator.neg,
+}
+_PYTHON: dict[str, dict[str, Callable[..., Any]]] = {
+    "float64": {**_COMPARE, **_ARITHMETIC, "divide": lambda x, y: x / y if y else np.divide(x, y).item()},
+    "int64": {**_COMPARE, **{name: _wrapped(f) for name, f in _ARITHMETIC.items()}},
+    "bool": {
+        "logical_and": operator.and_,
+        "logical_or": operator.or_,
+        "logical_xor": operator.xor,
+        "logical_not": operator.not_,
+    },
+}
+
+
+@functools.cache
+def implementation(op: str, dtypes: tuple[str, ...], dtype: str) -> Callable[..., Any]:
+    """What evaluates `op` on numbers of `dtypes` with a result of `dtype`; numbers are as `number` makes them."""
+    if op == "where":
+        return lambda test, x, y: x if test else y
+    if op == "cast":
+        if dtype == "int64":
+            return lambda x: number(int(x), dtype)
+        return lambda x: number(x, dtype)
+    quick = _PYTHON.get(dtypes[0], {}).get(op)
+    if quick is not None:
+        return quick
+    impl, kinds = registry[op].impl, [np.dtype(d).type for d in dtypes]
+    return lambda *args: number(impl(*[kind(a) for kind, a in zip(kinds, args, strict=True)]), dtype)
+
+
+def number(value: Any, dtype: str) -> Any:
+    """`value` in the precision of `dtype`: Python's float, int or bool where they are it, else NumPy's scalar."""
+    scalar = np.dtype(dtype).type(value)
+    return scalar.item() if dtype in _PYTHON else scalar
+
+
 def evaluate(op: str, args: tuple[Any, ...], type: Scalar) -> Any:
     """One scalar operation on Python or NumPy numbers, in the precision of `type`."""
     with np.errstate(all="ignore"):
-        if op == "cast":
-            value = args[0]
-            if type.dtype == "int64" and isinstance(value, (float, np.floating)):
-                value = int(value)
-            return np.dtype(type.dtype).type(value)
-        if op == "where":
-            return args[1] if args[0] else args[2]
-        return np.dtype(type.dtype).type(registry[op].impl(*args))
+        value = implementation(op, tuple(np.asarray(a).dtype.name for a in args), type.dtype)(*args)
+        return np.dtype(type.dtype).type(value)

@@ -43,6 +43,7 @@ __all__ = [
     "defines",
     "effects",
     "find_writes",
+    "free_variables",
     "is_number",
     "is_undef",
     "nodes_of",
@@ -276,3 +277,16 @@ def find_writes(function: Function) -> frozenset[Var]:
     roots = roots_of(function)
     written = {roots[a] for node in function.body for a in effects(node)}
     return frozenset(p for p in function.params if p in written)
+
+
+def free_variables(function: Function) -> list[Var]:
+    """The variables that `function` reads and does not define, in the order of first use."""
+    bound: set[Var] = set(function.params)
+    for node in nodes_of(function.body):
+        bound.update(defines(node))
+        if isinstance(node, (For, While)):
+            bound.update(c.param for c in node.carries)
+        if isinstance(node, For):
+            bound.add(node.index)
+    used = [a for node in nodes_of(function.body) for a in reads(node)] + list(function.results)
+    return list(dict.fromkeys(a for a in used if isinstance(a, Var) and a not in bound))

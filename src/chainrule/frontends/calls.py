@@ -1,0 +1,368 @@
+"""Calls: of library functions, of the user's functions (whose bodies continue the program), of transformations.
+
+A function that is being read already is recursive: it becomes a function of the program, read once per types of
+its arguments, see `recursion`.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from chainrule.core.primitive import Primitive, by_function
+from chainrule.frontends import indexing, library, methods, recursion, transformations
+from chainrule.frontends.context import Context
+from chainrule.frontends.elementwise import apply, describe, materialise
+from chainrule.frontends.iteration import iterable
+from chainrule.frontends.outside import attribute_of, outside_value
+from chainrule.frontends.source import Parsed, read, unwrap
+from chainrule.frontends.values import (
+    BOTTOM,
+    ArrayRef,
+    Bottom,
+    Bound,
+    Closure,
+    Iterable,
+    Lazy,
+    ListArray,
+    Number,
+    Record,
+    Static,
+    Transformed,
+    number,
+)
+from chainrule.ir.build import integer
+from chainrule.ir.nodes import Block, Const
+
+__all__ = ["attribute", "call", "comprehension", "inline"]
+
+DEPTH = 200
+
+
+def call(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """The value of ``function(*args, **kwargs)``."""
+    ctx = frame.ctx
+    match function:
+        case Static(value=target):
+            return call_object(frame, target, args, kwargs)
+        case Closure(node=node, frame=outer):
+            parsed = outer.parsed
+            return inline(frame, parsed, node, outer.function, outer, function, args, kwargs, outer.quiet)
+        case Bound(function=inner, args=first, kwargs=more):
+            if callable(inner):
+                return inner(frame, *first, *args, **{**more, **kwargs})
+            return call(frame, inner, [*first, *args], {**more, **kwargs})
+        case Transformed():
+            return transformations.apply_transformation(frame, function, args, kwargs)
+        case Bottom():
+            return BOTTOM
+        case Record(cls=cls) if hasattr(cls, "__call__"):
+            method = Bound(Static(cls.__call__), (function,))
+            return call(frame, method, args, kwargs)
+    raise ctx.fail(f"{describe(function)} is not a function")
+
+
+def call_object(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """The value of a call of an object known now."""
+    ctx = frame.ctx
+    if any(isinstance(a, Bottom) for a in [*args, *kwargs.values()]) and not isinstance(
+        target, (FunctionType, MethodType)
+    ):
+        return BOTTOM
+    handler = library.find(target)
+    if handler is not None:
+        try:
+            return handler(frame, *args, **kwargs)
+        except TypeError as error:
+            if "argument" not in str(error) or (
+                error.__traceback__.tb_next is not None and error.__traceback__.tb_next.tb_next
+            ):  # type: ignore[union-attr]
+                raise
+            raise ctx.fail(f"{_name(target)}: {str(error).partition('()')[2].strip() or error}") from None
+    primitive = target if isinstance(target, Primitive) else _elementwise(target)
+    if primitive is not None and primitive.kind == "elementwise":
+        if kwargs:
+            return _with_out(frame, primitive, args, kwargs)
+        return apply(ctx, primitive.name, *[_array_like(ctx, a) for a in args])
+    if isinstance(target, type):
+        return _construct(frame, target, args, kwargs)
+    kind = transformations.kind_of(target)
+    if kind is not None:
+        return transformations.make(frame, kind, target, args, kwargs)
+    if isinstance(target, (FunctionType, MethodType, functools.partial, staticmethod)) or hasattr(target, "py_func"):
+        return _user_function(frame, target, args, kwargs)
+    if isinstance(target, (np.ufunc, BuiltinFunctionType)) or _module(target).startswith(("numpy", "scipy", "math")):
+        raise ctx.refuse("function", _name(target))
+    if callable(target) and hasattr(type(target), "__call__"):
+        return _user_function(frame, target, args, kwargs)
+    raise ctx.fail(f"{_name(target)} is not a function")
+
+
+def _elementwise(target: Any) -> Primitive | None:
+    try:
+        return by_function.get(target)
+    except TypeError:
+        return None
+
+
+def _module(target: Any) -> str:
+    return getattr(target, "__module__", None) or ""
+
+
+def _name(target: Any) -> str:
+    module, name = _module(target), getattr(target, "__qualname__", None) or getattr(target, "__name__", repr(target))
+    return f"{module}.{name}" if module and module != "builtins" else name
+
+
+def _array_like(ctx: Context, value: Any) -> Any:
+    return library.array_of(ctx, value) if isinstance(value, (list, tuple)) else value
+
+
+def _with_out(frame: Any, primitive: Primitive, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    ctx, out = frame.ctx, kwargs.get("out")
+    if set(kwargs) != {"out"}:
+        raise ctx.fail(f"{primitive.name} takes only out= here, not {', '.join(kwargs)}")
+    target = out[0] if isinstance(out, tuple) else out
+    indexing.assign(ctx, target, Static(Ellipsis), apply(ctx, primitive.name, *args))
+    return target
+
+
+def _construct(frame: Any, cls: type, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    ctx = frame.ctx
+    names: list[str] | None = None
+    defaults: dict[str, Any] = {}
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        names, defaults = list(cls._fields), dict(cls._field_defaults)  # type: ignore[attr-defined]
+    elif dataclasses.is_dataclass(cls) and "__post_init__" not in vars(cls):
+        fields = dataclasses.fields(cls)
+        names = [f.name for f in fields if f.init]
+        defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+    if names is None:
+        raise ctx.fail(f"instances of {_name(cls)} cannot be made here: dataclasses and named tuples can")
+    given = dict(zip(names, args, strict=False)) | kwargs
+    values = {}
+    for name in names:
+        if name in given:
+            values[name] = materialise(ctx, given[name])
+        elif name in defaults:
+            values[name] = outside_value(ctx, defaults[name], lambda n=name: defaults[n], name, (id(cls), name))
+        else:
+            raise ctx.fail(f"{cls.__name__}() misses {name!r}")
+    return Record(cls, values)
+
+
+# -- the user's functions -----------------------------------------------------------------------------
+
+
+def _user_function(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    ctx = frame.ctx
+    bound = unwrap(target)
+    first = [outside_value(ctx, a, lambda a=a: a, f"argument {k}", (id(target), k)) for k, a in enumerate(bound.args)]
+    more = {k: outside_value(ctx, v, lambda v=v: v, k, (id(target), k)) for k, v in bound.keywords.items()}
+    function = bound.function
+    parsed = read(function)
+    return inline(
+        frame, parsed, parsed.node, function, None, None, [*first, *args], {**more, **kwargs}, is_ours(function)
+    )
+
+
+def is_ours(function: FunctionType) -> bool:
+    """Whether `function` is part of the front end's library, so that messages mean its caller."""
+    return function.__module__ == "chainrule.frontends.recipes"
+
+
+def inline(
+    frame: Any,
+    parsed: Parsed,
+    node: ast.FunctionDef | ast.Lambda,
+    function: FunctionType,
+    outer: Any,
+    closure: Closure | None,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    quiet: bool = False,
+) -> Any:
+    """Continue in the body of a function."""
+    from chainrule.frontends.visit import Frame, expression, read_body
+
+    ctx: Context = frame.ctx
+    values = [a if isinstance(a, Iterable) else materialise(ctx, a) for a in args]
+    named = {k: a if isinstance(a, Iterable) else materialise(ctx, a) for k, a in kwargs.items()}
+    inner = Frame(ctx, parsed, function, outer, quiet)
+    inner.env = bind_arguments(ctx, node, function, closure, values, named)
+    if recursion.is_active(ctx, node, inner.env):
+        return recursion.call_function(inner, node)
+    if len(ctx.frames) > DEPTH:
+        raise ctx.fail("the calls nest too deeply")
+    if isinstance(node, ast.Lambda):
+        ctx.frames.append(inner)
+        inner.node = node
+        try:
+            return expression(inner, node.body)
+        finally:
+            ctx.frames.pop()
+    return read_body(inner, node)
+
+
+def bind_arguments(
+    ctx: Context,
+    node: ast.FunctionDef | ast.Lambda,
+    function: FunctionType,
+    closure: Closure | None,
+    args: list[Any],
+    kwargs: dict[str, Any],
+) -> dict[str, Any]:
+    """The variables of a function at its start."""
+    spec, name = node.args, getattr(node, "name", "<lambda>")
+    positional = [a.arg for a in (*spec.posonlyargs, *spec.args)]
+    env = dict(zip(positional, args, strict=False))
+    if len(args) > len(positional):
+        if spec.vararg is None:
+            raise ctx.fail(f"{name}() takes {len(positional)} positional arguments but {len(args)} were given")
+    if spec.vararg is not None:
+        env[spec.vararg.arg] = tuple(args[len(positional) :])
+    extra: dict[str, Any] = {}
+    for key, value in kwargs.items():
+        if key in env and key in positional:
+            raise ctx.fail(f"{name}() got several values for {key!r}")
+        if key in positional or any(key == a.arg for a in spec.kwonlyargs):
+            env[key] = value
+        else:
+            extra[key] = value
+    if spec.kwarg is not None:
+        env[spec.kwarg.arg] = extra
+    elif extra:
+        raise ctx.fail(f"{name}() got an unexpected argument {next(iter(extra))!r}")
+    for key, default in _defaults(ctx, positional, spec, function, closure):
+        if key not in env:
+            env[key] = default()
+    missing = [k for k in (*positional, *(a.arg for a in spec.kwonlyargs)) if k not in env]
+    if missing:
+        raise ctx.fail(f"{name}() misses {', '.join(map(repr, missing))}")
+    return env
+
+
+def _defaults(
+    ctx: Context, positional: list[str], spec: ast.arguments, function: FunctionType, closure: Closure | None
+) -> list[tuple[str, Callable[[], Any]]]:
+    if closure is not None:
+        names = positional[len(positional) - len(closure.defaults) :] if closure.defaults else []
+        pairs = [*zip(names, closure.defaults, strict=True), *closure.kw_defaults.items()]
+        return [(k, lambda v=v: v) for k, v in pairs]
+    values = function.__defaults__ or ()
+    names = positional[len(positional) - len(values) :] if values else []
+    given = [*zip(names, values, strict=True), *(function.__kwdefaults__ or {}).items()]
+    return [(k, lambda k=k, v=v: outside_value(ctx, v, lambda: v, k, (id(function), "default", k))) for k, v in given]
+
+
+# -- attributes ---------------------------------------------------------------------------------------
+
+
+def attribute(frame: Any, owner: Any, name: str) -> Any:
+    """``owner.name``."""
+    ctx = frame.ctx
+    match owner:
+        case Bottom():
+            return BOTTOM
+        case ArrayRef() | Lazy() | Number() | ListArray() | list() | tuple() | dict():
+            return methods.attribute(frame, owner, name)
+        case Record(cls=cls, fields=fields):
+            if name in fields:
+                return fields[name]
+            found = getattr(cls, name, None)
+            if isinstance(found, property):
+                return call(frame, Static(found.fget), [owner], {})
+            if isinstance(found, FunctionType):
+                static = isinstance(vars(cls).get(name), staticmethod)
+                return Static(found) if static else Bound(Static(found), (owner,))
+            if found is not None and not callable(found):
+                return attribute_of(ctx, cls, name)
+            raise ctx.fail(f"{cls.__name__} has no attribute {name!r}")
+        case Static(value=value):
+            if value is None or isinstance(value, str):
+                raise ctx.fail(f"{value!r} has no numeric attribute {name!r}")
+            if isinstance(value, ModuleType | type) or hasattr(value, name):
+                return attribute_of(ctx, value, name)
+    raise ctx.fail(f"{describe(owner)} has no attribute {name!r}")
+
+
+# -- comprehensions -----------------------------------------------------------------------------------
+
+
+def comprehension(frame: Any, node: ast.ListComp | ast.GeneratorExp) -> Any:
+    """A list by a comprehension: known items, or numbers (or arrays of one shape) in an array."""
+    ctx = frame.ctx
+    first = node.generators[0]
+    from chainrule.frontends.visit import Frame, expression
+
+    over = expression(frame, first.iter)
+    inner = Frame(ctx, frame.parsed, frame.function, frame, frame.quiet)
+    ctx.frames.append(inner)
+    try:
+        if isinstance(over, dict):
+            over = [Static(k) if isinstance(k, str) else number(k) for k in over]
+        if isinstance(over, (tuple, list)):
+            items = [v for item in over for v in _known_items(inner, node, 0, item)]
+            return items
+        source = iterable(ctx, over)
+        if isinstance(source.count, Const) and source.count.value <= 16 and len(node.generators) > 1:
+            return [v for k in range(source.count.value) for v in _known_items(inner, node, 0, source.item(integer(k)))]
+        if len(node.generators) > 1 or first.ifs:
+            return _filtered(inner, node, source)
+        return _collected(inner, node, source)
+    finally:
+        ctx.frames.pop()
+
+
+def _known_items(frame: Any, node: Any, depth: int, item: Any) -> list[Any]:
+    from chainrule.frontends.visit import _condition, assign_to, expression
+
+    ctx, generator = frame.ctx, node.generators[depth]
+    assign_to(frame, generator.target, item)
+    for test in generator.ifs:
+        truth = _condition(frame, test)
+        if not isinstance(truth, Const):
+            raise ctx.fail("which items a list has depends on numbers: write a loop that sums or stores")
+        if not truth.value:
+            return []
+    if depth + 1 == len(node.generators):
+        return [materialise(ctx, expression(frame, node.elt))]
+    over = expression(frame, node.generators[depth + 1].iter)
+    if not isinstance(over, (tuple, list)):
+        source = iterable(ctx, over)
+        if not isinstance(source.count, Const):
+            raise ctx.fail("a comprehension over several ranges, some not known before it runs: write loops")
+        over = [source.item(integer(k)) for k in range(source.count.value)]
+    return [v for inner in over for v in _known_items(frame, node, depth + 1, inner)]
+
+
+def _collected(frame: Any, node: Any, source: Iterable) -> Any:
+    """One item per iteration: its first evaluation tells type and shape, and is thrown away."""
+    from chainrule.frontends.visit import assign_to, expression
+
+    ctx = frame.ctx
+
+    def item(k: Any) -> Any:
+        assign_to(frame, node.generators[0].target, source.item(k))
+        return expression(frame, node.elt)
+
+    state = ctx.snapshot()
+    with ctx.inside(Block()):
+        probe = item(integer(0))
+    ctx.restore(state)
+    return library.collect(ctx, source.count, item, probe)
+
+
+def _filtered(frame: Any, node: Any, source: Iterable) -> Any:
+    raise frame.ctx.fail("a comprehension with a condition or several ranges: write loops that sum or store")
+
+
+def repeated(ctx: Context, item: Number, count: Number) -> ListArray:
+    """``[item] * count``."""
+    return ListArray(materialise(ctx, Lazy(item.dtype, (count.atom,), lambda i: item.atom, ()), "items"), item.weak)

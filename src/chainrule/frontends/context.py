@@ -1,0 +1,258 @@
+"""What the reading of one program shares: the builder, the captured values, the functions being made."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chainrule.errors import UnsupportedError
+from chainrule.frontends.source import Parsed
+from chainrule.frontends.subset import refuse
+from chainrule.frontends.values import ArrayRef, Number, Step
+from chainrule.ir.build import Builder, boolean, integer
+from chainrule.ir.nodes import Atom, Block, Carry, Check, Const, For, Function, If, Line, Slice, Var
+from chainrule.ir.walk import is_number
+
+__all__ = ["Capture", "Context", "Guard", "same"]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A value of the user's program that the compiled one relies on: ``get()`` must still give `expected`.
+
+    `kind` is "is" for objects, "==" for numbers, strings and tuples of them (with equal types), "code" for functions.
+    """
+
+    get: Callable[[], Any]
+    kind: str
+    expected: Any
+    name: str
+
+
+@dataclass(frozen=True)
+class Capture:
+    """An array or float from outside the function: read by ``get()`` at each call and passed as `var`."""
+
+    get: Callable[[], Any]
+    var: Var
+    name: str
+    weak: bool
+
+
+def same(a: Atom, b: Atom) -> bool:
+    """Whether two atoms are known to be equal."""
+    return a is b or (isinstance(a, Const) and isinstance(b, Const) and a.value == b.value)
+
+
+class Context:
+    """One program being read. `block` of the builder is where code goes; `stack` are the blocks around it."""
+
+    def __init__(self) -> None:
+        self.builder = Builder()
+        self.stack: list[Block] = [self.builder.block]
+        self.guards: dict[Any, Guard] = {}
+        self.captures: dict[Any, Capture] = {}
+        self.parameters: set[Var] = set()  # arrays that come from outside: who wrote the program sees writes to them
+        self.writes: list[Var] = []  # the bases of the arrays that the program has written so far
+        self.frozen: dict[Var, str] = {}
+        self.frames: list[Any] = []  # the calls being read, innermost last
+        self.plans: dict[Any, Any] = {}
+        self.functions: dict[Any, Any] = {}  # the recursive functions met so far
+        self.parsed: Parsed | None = None
+        self.node: ast.AST | None = None
+        self.jvp: Callable[[Function, list[bool]], Function] | None = None  # the transformations, given by the caller
+        self.vjp: Callable[[Function, list[bool]], Function] | None = None
+        self._known: dict[Block, dict[Any, Atom]] = {}
+        self._lists: dict[int, tuple[list[Any], int]] = {}
+
+    def fork(self) -> Context:
+        """A context for another function of the same program."""
+        made = Context()
+        made.guards, made.captures, made.functions, made.plans = self.guards, self.captures, self.functions, self.plans
+        made.node, made.parsed, made.jvp, made.vjp = self.node, self.parsed, self.jvp, self.vjp
+        made.parameters.update(c.var for c in self.captures.values())
+        return made
+
+    def note_list(self, made: list[Any]) -> list[Any]:
+        """Remember in which block a list was made: it may grow there only."""
+        self._lists[id(made)] = (made, len(self.stack))
+        return made
+
+    def depth_of(self, made: list[Any]) -> int:
+        return self._lists.get(id(made), (made, 0))[1]
+
+    # -- messages
+
+    def refuse(self, key: str | ast.AST, detail: str = "") -> UnsupportedError:
+        """The exception for a construct outside the language, at the node being read."""
+        assert self.parsed is not None and self.node is not None
+        if isinstance(key, ast.AST):
+            return refuse(key, self.parsed, detail=detail)
+        return refuse(self.node, self.parsed, key, detail)
+
+    def fail(self, text: str) -> UnsupportedError:
+        """The exception for values that cannot be treated, at the node being read."""
+        return self.refuse("value", text)
+
+    def unknown(self) -> Var:
+        """A condition in code that is thrown away."""
+        return Var("unknown", boolean(True).type)
+
+    @contextlib.contextmanager
+    def at(self, node: ast.AST, parsed: Parsed, quiet: bool) -> Iterator[None]:
+        """The node being read, for messages and lines; `quiet`: a function of ours, whose caller is meant."""
+        if quiet:
+            yield
+            return
+        outer = self.node, self.parsed, self.builder.line
+        self.node, self.parsed = node, parsed
+        self.builder.line = Line(parsed.file, node.lineno)  # type: ignore[attr-defined]
+        try:
+            yield
+        finally:
+            if sys.exc_info()[0] is None:  # a message is about the innermost node
+                self.node, self.parsed, self.builder.line = outer
+            else:
+                self.builder.line = outer[2]
+
+    # -- blocks
+
+    @contextlib.contextmanager
+    def inside(self, block: Block) -> Iterator[Block]:
+        self.stack.append(block)
+        try:
+            with self.builder.inside(block):
+                yield block
+        finally:
+            self.stack.pop()
+
+    def remember(self, key: Any, make: Callable[[], Atom]) -> Atom:
+        """The atom made for `key` in this block or one around it, else a new one."""
+        for block in reversed(self.stack):
+            found = self._known.get(block, {}).get(key)
+            if found is not None:
+                return found
+        atom = self._known.setdefault(self.stack[-1], {})[key] = make()
+        return atom
+
+    def snapshot(self) -> Any:
+        """What `restore` needs to take back everything that is written from here on."""
+        known = {block: dict(self._known.get(block, {})) for block in self.stack}
+        return len(self.builder.block.nodes), known, dict(self.frozen)
+
+    def restore(self, state: Any) -> None:
+        length, known, frozen = state
+        del self.builder.block.nodes[length:]
+        self._known = known
+        self.frozen = dict(frozen)
+
+    # -- scalars
+
+    def let(self, op: str, *args: Atom, hint: str = "t") -> Atom:
+        return self.builder.let(op, *args, hint=hint)
+
+    def check(self, test: Atom, exception: str, *parts: Any) -> None:
+        if not (isinstance(test, Const) and test.value):
+            self.builder.emit(Check(test, exception, parts))
+
+    def when(self, test: Atom) -> Block:
+        """An `If` without else; the caller writes its block."""
+        node = If(test, Block(), Block())
+        self.builder.emit(node)
+        return node.then
+
+    @contextlib.contextmanager
+    def loop(self, count: Atom, hint: str = "i") -> Iterator[For]:
+        """``for i in range(count)``; inside it code goes to the body."""
+        node = For(Var(hint, integer(0).type), integer(0), count, integer(1), Block())
+        with self.inside(node.body):
+            yield node
+        self.builder.emit(node)
+
+    @contextlib.contextmanager
+    def nest(self, dims: Sequence[Atom]) -> Iterator[tuple[Atom, ...]]:
+        """Loops over all indices of an array of extents `dims`; an extent known to be 1 needs none."""
+        with contextlib.ExitStack() as stack:
+            yield tuple(
+                integer(0) if is_number(d, 1) else stack.enter_context(self.loop(d, "ijklmn"[min(k, 5)])).index
+                for k, d in enumerate(dims)
+            )
+
+    def reduce(
+        self, dims: Sequence[Atom], start: Atom, step: Callable[[tuple[Atom, ...], Atom], Atom], hint: str
+    ) -> Atom:
+        """Fold over all indices of an array of extents `dims`: a carry through the loops."""
+        return self._fold(list(dims), (), start, step, hint, 0)
+
+    def _fold(self, dims: list[Atom], index: tuple[Atom, ...], acc: Atom, step: Any, hint: str, depth: int) -> Atom:
+        if not dims:
+            return step(index, acc)
+        if is_number(dims[0], 1):
+            return self._fold(dims[1:], (*index, integer(0)), acc, step, hint, depth + 1)
+        param, out = Var(hint, acc.type), Var(hint, acc.type)
+        with self.loop(dims[0], "ijklmn"[min(depth, 5)]) as node:
+            after = self._fold(dims[1:], (*index, node.index), param, step, hint, depth + 1)
+            node.carries.append(Carry(param, acc, after, out))
+        return out
+
+    # -- arrays
+
+    def dims(self, var: Var) -> tuple[Atom, ...]:
+        return tuple(self.dim(var, k) for k in range(var.type.ndim))  # type: ignore[union-attr]
+
+    def dim(self, var: Var, axis: int) -> Atom:
+        return self.remember((var, axis), lambda: self.builder.dim(var, axis))
+
+    def new(self, dtype: str, dims: Sequence[Atom], fill: Any = None, hint: str = "a") -> ArrayRef:
+        var = self.builder.alloc(dtype, dims, fill, hint)
+        return ArrayRef(var, tuple(dims), var)
+
+    def view(
+        self, array: ArrayRef, kind: str, items: Sequence[Any], dims: Sequence[Atom | None], contiguous: bool
+    ) -> ArrayRef:
+        """A view of `array`; an extent given as None is asked of the view itself."""
+        var = self.builder.view(array.var, kind, items)
+        extents = tuple(self.dim(var, k) if d is None else d for k, d in enumerate(dims))
+        return ArrayRef(var, extents, array.base, (*array.path, Step(kind, tuple(items))), contiguous)
+
+    def writable(self, array: ArrayRef) -> None:
+        """Note a write; refuse it if another copy of the array may be meant."""
+        self.writes.append(array.base)
+        reason = self.frozen.get(array.base)
+        if reason is not None:
+            raise self.fail(reason)
+
+    def equal(self, a: Atom, b: Atom, what: str) -> None:
+        """The program checks that extents agree, unless that is known."""
+        if same(a, b):
+            return
+        if isinstance(a, Const) and isinstance(b, Const):
+            raise self.fail(f"{what}: extents {a.value} and {b.value} do not agree")
+
+        def test() -> Atom:
+            self.check(self.let("equal", a, b), "ValueError", f"{what}: extents ", a, " and ", b, " do not agree")
+            return boolean(True)
+
+        self.remember(("equal", frozenset((a, b))), test)
+
+    def slice_dim(self, dim: Atom, s: Slice) -> Atom | None:
+        """The extent of a slice of an axis of extent `dim`, None if the view has to be asked."""
+        if s.step is not None and not is_number(s.step, 1):
+            return None
+        low = 0 if s.lower is None else s.lower.value if isinstance(s.lower, Const) else None
+        high = 0 if s.upper is None else s.upper.value if isinstance(s.upper, Const) else None
+        if low is None or high is None or low < 0 or high > 0 or (high == 0 and s.upper is not None):
+            return None
+        cut = low - high
+        if cut == 0:
+            return dim
+        shorter = self.remember(("cut", dim, cut), lambda: self.let("subtract", dim, integer(cut), hint="n"))
+        return self.remember(("length", dim, cut), lambda: self.let("maximum", shorter, integer(0), hint="n"))
+
+
+def atom_of(value: Number) -> Atom:
+    return value.atom

@@ -1,0 +1,191 @@
+"""Attributes and methods of arrays, numbers, lists and dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.frontends import indexing, library
+from chainrule.frontends.elementwise import apply, cast, describe, materialise
+from chainrule.frontends.indexing import copy_of
+from chainrule.frontends.values import Bound, Lazy, ListArray, Number, Static, number
+
+__all__ = ["attribute"]
+
+_FUNCTIONS: dict[str, Any] = {
+    name: getattr(np, name)
+    for name in [
+        "sum",
+        "prod",
+        "mean",
+        "var",
+        "std",
+        "max",
+        "min",
+        "argmax",
+        "argmin",
+        "any",
+        "all",
+        "cumsum",
+        "cumprod",
+        "sort",
+        "argsort",
+        "ravel",
+        "transpose",
+        "swapaxes",
+        "squeeze",
+        "dot",
+        "take",
+        "repeat",
+        "trace",
+        "diagonal",
+        "round",
+        "clip",
+        "nonzero",
+    ]
+}
+
+
+def attribute(frame: Any, owner: Any, name: str) -> Any:
+    """``owner.name`` of a value that is no record and no object."""
+    ctx = frame.ctx
+    if isinstance(owner, (list, tuple, dict, ListArray)):
+        return _of_container(frame, owner, name)
+    property_ = _PROPERTIES.get(name)
+    if property_ is not None:
+        return property_(frame, owner)
+    handler = _METHODS.get(name)
+    if handler is not None:
+        return Bound(handler, (owner,))
+    if name in _FUNCTIONS:
+        function = _FUNCTIONS[name]
+        return Bound(lambda frame, *args, **kwargs: _call(frame, function, args, kwargs), (owner,))
+    raise ctx.fail(f"{describe(owner)} has no attribute {name!r} here")
+
+
+def _call(frame: Any, function: Any, args: Any, kwargs: Any) -> Any:
+    from chainrule.frontends import calls
+
+    return calls.call_object(frame, function, list(args), kwargs)
+
+
+def _of_container(frame: Any, owner: Any, name: str) -> Any:
+    ctx = frame.ctx
+    if isinstance(owner, dict):
+        views: dict[str, Callable[[], Any]] = {
+            "keys": lambda: [Static(k) if isinstance(k, str) else number(k) for k in owner],
+            "values": lambda: list(owner.values()),
+            "items": lambda: [(Static(k) if isinstance(k, str) else number(k), v) for k, v in owner.items()],
+        }
+        if name in views:
+            return Bound(lambda frame: views[name](), ())
+        if name == "get":
+            return Bound(lambda frame, k, default=Static(None): owner.get(k.value, default), ())
+    if isinstance(owner, list) and name in ("append", "extend"):
+        return Bound(lambda frame, item: _append(frame, owner, item, name), ())
+    if isinstance(owner, tuple) and name == "index":
+        raise ctx.fail("the index of an item in a tuple: use numbers")
+    raise ctx.refuse("list-method" if isinstance(owner, (list, ListArray)) else "value", f"{describe(owner)}.{name}")
+
+
+def _append(frame: Any, owner: list[Any], item: Any, name: str) -> Any:
+    """A list grows while the program is read: right only where the program runs once."""
+    ctx = frame.ctx
+    if len(ctx.stack) > ctx.depth_of(owner):
+        raise ctx.refuse("list-method", f"list.{name} in a loop or branch")
+    owner.extend([materialise(ctx, item)] if name == "append" else item)
+    return Static(None)
+
+
+# -- properties ---------------------------------------------------------------------------------------
+
+
+def _shape(frame: Any, owner: Any) -> Any:
+    return library.find(np.shape)(frame, owner)  # type: ignore[misc]
+
+
+_PROPERTIES: dict[str, Callable[[Any, Any], Any]] = {
+    "shape": _shape,
+    "ndim": lambda frame, a: library.find(np.ndim)(frame, a),  # type: ignore[misc]
+    "size": lambda frame, a: library.find(np.size)(frame, a),  # type: ignore[misc]
+    "T": lambda frame, a: a if isinstance(a, Number) else library.transpose(frame.ctx, a),
+    "dtype": lambda frame, a: Static(np.dtype(a.dtype)),
+    "real": lambda frame, a: a if not a.dtype.startswith("complex") else apply(frame.ctx, "real", a, weak=True),
+    "imag": lambda frame, a: apply(frame.ctx, "imag", a, weak=True),
+    "flat": lambda frame, a: library.find(np.ravel)(frame, a),  # type: ignore[misc]
+}
+
+
+# -- methods ------------------------------------------------------------------------------------------
+
+
+def _copy(frame: Any, a: Any, order: Any = None) -> Any:
+    return a if isinstance(a, (Number, Lazy)) else copy_of(frame.ctx, a)
+
+
+def _flatten(frame: Any, a: Any) -> Any:
+    array = materialise(frame.ctx, a)
+    return library.reshape(frame.ctx, materialise(frame.ctx, copy_of(frame.ctx, array)), (number(-1).atom,))
+
+
+def _reshape(frame: Any, a: Any, *shape: Any) -> Any:
+    extents = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else tuple(shape)
+    return library.find(np.reshape)(frame, a, extents)  # type: ignore[misc]
+
+
+def _transpose(frame: Any, a: Any, *axes: Any) -> Any:
+    order = axes[0] if len(axes) == 1 and isinstance(axes[0], tuple) else tuple(axes) or None
+    return library.find(np.transpose)(frame, a, order)  # type: ignore[misc]
+
+
+def _astype(frame: Any, a: Any, dtype: Any, copy: Any = None) -> Any:
+    kind = library._dtype(frame.ctx, dtype)
+    if isinstance(a, Number):
+        return cast(frame.ctx, a, kind or a.dtype)
+    return cast(frame.ctx, a, kind) if kind != a.dtype else copy_of(frame.ctx, materialise(frame.ctx, a))
+
+
+def _item(frame: Any, a: Any, *index: Any) -> Any:
+    ctx = frame.ctx
+    if isinstance(a, Number):
+        return Number(a.atom, weak=True)
+    if index:
+        return indexing.subscript(ctx, a, tuple(index))
+    flat = library.find(np.ravel)(frame, a)  # type: ignore[misc]
+    ctx.equal(flat.dims[0], number(1).atom, "item() of an array that has not one element")
+    return indexing.subscript(ctx, flat, number(0))
+
+
+def _fill(frame: Any, a: Any, value: Any) -> Any:
+    indexing.assign(frame.ctx, a, Static(Ellipsis), value)
+    return Static(None)
+
+
+def _conj(frame: Any, a: Any) -> Any:
+    return apply(frame.ctx, "conjugate", a, weak=True) if a.dtype.startswith("complex") else a
+
+
+def _sort(frame: Any, a: Any, axis: Any = None) -> Any:
+    indexing.assign(frame.ctx, a, Static(Ellipsis), library.find(np.sort)(frame, a, axis))  # type: ignore[misc]
+    return Static(None)
+
+
+def _is_integer(frame: Any, a: Any) -> Any:
+    return apply(frame.ctx, "equal", a, apply(frame.ctx, "floor", a), weak=True)
+
+
+_METHODS: dict[str, Callable[..., Any]] = {
+    "copy": _copy,
+    "flatten": _flatten,
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "astype": _astype,
+    "item": _item,
+    "fill": _fill,
+    "conj": _conj,
+    "conjugate": _conj,
+    "sort": _sort,
+    "is_integer": _is_integer,
+}

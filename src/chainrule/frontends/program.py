@@ -1,0 +1,130 @@
+"""Reading a whole program: from a function and the kinds of its arguments to the intermediate representation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from chainrule.frontends import calls
+from chainrule.frontends.context import Capture, Context, Guard
+from chainrule.frontends.joins import born_in, leaves, rebuild
+from chainrule.frontends.recursion import _result
+from chainrule.frontends.source import Parsed
+from chainrule.frontends.transformations import from_object
+from chainrule.frontends.values import ArrayRef, Bottom, Number, Record, Static
+from chainrule.frontends.visit import Frame
+from chainrule.ir.build import integer
+from chainrule.ir.nodes import Array, Atom, Function, Scalar, Var
+from chainrule.ir.walk import find_writes, free_variables
+
+__all__ = ["ArrayKind", "NumberKind", "Program", "RecordKind", "StaticKind", "read_program"]
+
+
+@dataclass(frozen=True)
+class NumberKind:
+    """A scalar argument."""
+
+    dtype: str
+    weak: bool
+
+
+@dataclass(frozen=True)
+class ArrayKind:
+    """An array argument; `ones` says which of its extents are 1 (they broadcast)."""
+
+    dtype: str
+    ones: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class StaticKind:
+    """An argument built into the program: a string, None, a function."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class RecordKind:
+    """A dataclass or named tuple."""
+
+    cls: type
+    fields: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What was read: `function` takes the numbers and arrays of the arguments in order, then `captures`."""
+
+    function: Function
+    result: Any  # the nest of values that the function's results belong to
+    captures: tuple[Capture, ...]
+    guards: tuple[Guard, ...]
+
+
+def read_program(
+    target: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    parsed: Parsed,
+    names: tuple[str, ...],
+    jvp: Callable[..., Function],
+    vjp: Callable[..., Function],
+) -> Program:
+    """Read ``target(*args, **kwargs)``, where the arguments are nests of kinds; `parsed` is for messages."""
+    ctx = Context()
+    ctx.jvp, ctx.vjp = jvp, vjp
+    ctx.parsed, ctx.node = parsed, parsed.node
+    frame = Frame(ctx, parsed, None)
+    params: list[Var] = []
+    values = [_argument(ctx, a, names[k] if k < len(names) else "x", params) for k, a in enumerate(args)]
+    named = {k: _argument(ctx, a, k, params) for k, a in kwargs.items()}
+    result = calls.call(frame, from_object(target), values, named)
+    if isinstance(result, Bottom):
+        raise ctx.fail("a recursive function that never ends: no path returns without calling itself")
+    result = rebuild(result, iter([_output(ctx, leaf) for leaf in leaves(result)]))
+    atoms: list[Atom] = []
+    for leaf in leaves(result):
+        if isinstance(leaf, Number):
+            atoms.append(leaf.atom)
+        elif isinstance(leaf, ArrayRef):
+            atoms.append(leaf.var)
+    captures = tuple(ctx.captures.values())
+    name = parsed.name if parsed.name.isidentifier() else "f"
+    function = Function(name, (*params, *(c.var for c in captures)), ctx.stack[0], tuple(atoms))
+    function.line = None
+    function.writes = find_writes(function)
+    loose = free_variables(function)
+    assert not loose, f"variables without a definition: {loose}"
+    return Program(function, result, captures, tuple(ctx.guards.values()))
+
+
+def _argument(ctx: Context, kind: Any, name: str, params: list[Var]) -> Any:
+    match kind:
+        case NumberKind(dtype=dtype, weak=weak):
+            params.append(Var(name, Scalar(dtype)))
+            return Number(params[-1], weak)
+        case ArrayKind(dtype=dtype, ones=ones):
+            var = Var(name, Array(dtype, len(ones)))
+            params.append(var)
+            ctx.parameters.add(var)
+            dims = tuple(integer(1) if one else ctx.dim(var, k) for k, one in enumerate(ones))
+            return ArrayRef(var, dims, var)
+        case RecordKind(cls=cls, fields=fields):
+            return Record(cls, {k: _argument(ctx, v, k, params) for k, v in fields})
+        case StaticKind(value=value):
+            return from_object(value) if callable(value) else Static(value)
+        case tuple():
+            return tuple(_argument(ctx, k, name, params) for k in kind)
+        case list():
+            return [_argument(ctx, k, name, params) for k in kind]
+        case dict():
+            return {k: _argument(ctx, v, str(k), params) for k, v in kind.items()}
+    raise AssertionError(kind)
+
+
+def _output(ctx: Context, leaf: Any) -> Any:
+    """A result: numbers, arrays (an input, a view of one, or storage of the program), and what is known now."""
+    if isinstance(leaf, ArrayRef) and (leaf.base in ctx.parameters or leaf.base in born_in(ctx.stack[0])):
+        return leaf
+    return leaf if isinstance(leaf, Static) else _result(ctx, leaf)

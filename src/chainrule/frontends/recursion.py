@@ -1,0 +1,235 @@
+"""Recursive functions: one function of the program per function of the user and types of its arguments.
+
+What it returns is found by reading it twice: first without knowing what its own calls return, which tells the
+type on the paths that end the recursion. Variables of the enclosing program that it reads become parameters.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import Any
+
+from chainrule.frontends.context import Context
+from chainrule.frontends.elementwise import materialise
+from chainrule.frontends.joins import born_in, leaves, rebuild
+from chainrule.frontends.values import (
+    BOTTOM,
+    ArrayRef,
+    Bottom,
+    Closure,
+    Number,
+    Static,
+    Transformed,
+)
+from chainrule.ir.nodes import Array, Atom, Block, Call, Function, Scalar, Type, Var
+from chainrule.ir.walk import Renaming, find_writes, free_variables, nodes_of
+
+__all__ = ["call_function", "is_active", "lift", "signature"]
+
+ROUNDS = 6
+
+
+@dataclass
+class _Entry:
+    function: Function
+    template: Any = None  # what it returns: a nest with a type for every leaf
+    busy: bool = True
+    extras: tuple[Var, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    type: Type
+    weak: bool = False
+
+
+def signature(env: dict[str, Any]) -> tuple[Any, ...]:
+    """What tells calls apart: the types of numbers and arrays, and everything else itself."""
+    return tuple((name, *(_key(leaf) for leaf in leaves(value))) for name, value in env.items())
+
+
+def _key(leaf: Any) -> Any:
+    match leaf:
+        case Number():
+            return leaf.dtype
+        case ArrayRef():
+            return leaf.var.type
+        case Static(value=value):
+            return value if isinstance(value, str) else id(value)
+        case Closure(node=node):
+            return node
+        case Transformed(kind=kind, function=function):
+            return (kind, _key(function))
+    return type(leaf)
+
+
+def is_active(ctx: Context, node: ast.AST, env: dict[str, Any]) -> bool:
+    """Whether the same function is being read for the same types, or is a function of the program already."""
+    key = (node, signature(env))
+    return key in ctx.functions or any(f.node is node and f.key == key[1] for f in ctx.frames)
+
+
+def call_function(frame: Any, node: ast.FunctionDef | ast.Lambda) -> Any:
+    """A call of a recursive function, `frame` holding its arguments."""
+    ctx: Context = frame.ctx
+    key = (node, signature(frame.env))
+    entry = ctx.functions.get(key)
+    if entry is None:
+        entry = _build(frame, node, key)
+    if entry.template is None:
+        return BOTTOM
+    args = [
+        _atom(leaf) for value in frame.env.values() for leaf in leaves(value) if isinstance(leaf, (Number, ArrayRef))
+    ]
+    outs = [Var(getattr(node, "name", "f"), leaf.type) for leaf in leaves(entry.template)]
+    ctx.builder.emit(Call(tuple(outs), entry.function, (*args, *(() if entry.busy else entry.extras))))
+    for value in frame.env.values():
+        for leaf in leaves(value):
+            if isinstance(leaf, ArrayRef):
+                ctx.writable(leaf)
+    values = [
+        Number(out, leaf.weak) if isinstance(out.type, Scalar) else ArrayRef(out, ctx.dims(out), out)
+        for out, leaf in zip(outs, leaves(entry.template), strict=True)
+    ]
+    return rebuild(entry.template, iter(values))
+
+
+def _atom(leaf: Number | ArrayRef) -> Atom:
+    return leaf.atom if isinstance(leaf, Number) else leaf.var
+
+
+def _build(frame: Any, node: Any, key: Any) -> _Entry:
+    ctx: Context = frame.ctx
+    entry = ctx.functions[key] = _Entry(Function(getattr(node, "name", "f"), (), Block(), ()))
+    for _ in range(ROUNDS):
+        template = _read(frame, node, entry)
+        if template == entry.template:
+            break
+        entry.template = template
+    else:
+        raise ctx.fail("the type of what this recursive function returns does not settle")
+    entry.busy = False
+    if not any(e.busy for e in ctx.functions.values()):
+        _finish(ctx)
+    return entry
+
+
+def _read(frame: Any, node: Any, entry: _Entry) -> Any:
+    """Read the body into the entry's function; the template of what it returns."""
+    from chainrule.frontends.visit import Frame, expression, read_body
+
+    ctx: Context = frame.ctx
+    sub = ctx.fork()
+    inner = Frame(sub, frame.parsed, frame.function, frame.outer, frame.quiet)
+    inner.key = signature(frame.env)
+    params: list[Var] = []
+    with_params = []
+    for name, value in frame.env.items():
+        made = [_parameter(sub, name, leaf, params) for leaf in leaves(value)]
+        with_params.append((name, rebuild(value, iter(made))))
+    inner.env = dict(with_params)
+    if isinstance(node, ast.Lambda):
+        inner.node = node
+        sub.frames.append(inner)
+        result = expression(inner, node.body)
+    else:
+        result = read_body(inner, node)
+    if isinstance(result, Bottom):
+        raise ctx.fail("a recursive function that never ends: no path returns without calling itself")
+    result = rebuild(result, iter([_result(sub, leaf) for leaf in leaves(result)]))
+    function = entry.function
+    function.params, function.body = tuple(params), sub.stack[0]
+    function.results = tuple(_atom(leaf) for leaf in leaves(result))
+    function.line = sub.builder.line
+    return rebuild(
+        result,
+        iter([_Leaf(_atom(v).type, isinstance(v, Number) and v.weak) for v in leaves(result)]),
+    )
+
+
+def _parameter(ctx: Context, name: str, leaf: Any, params: list[Var]) -> Any:
+    if isinstance(leaf, Number):
+        params.append(Var(name, Scalar(leaf.dtype)))
+        return Number(params[-1], leaf.weak)
+    if isinstance(leaf, ArrayRef):
+        var = Var(name, Array(leaf.dtype, leaf.ndim))
+        params.append(var)
+        ctx.parameters.add(var)
+        return ArrayRef(var, ctx.dims(var), var, contiguous=False)
+    return leaf
+
+
+def _result(ctx: Context, leaf: Any) -> Any:
+    leaf = materialise(ctx, leaf, "result")
+    if isinstance(leaf, ArrayRef):
+        own = leaf.var is leaf.base and leaf.base in born_in(ctx.stack[0]) and leaf.base not in ctx.parameters
+        if not own or leaf.base in ctx.frozen:
+            copy = ctx.builder.copy(leaf.var, "result")
+            return ArrayRef(copy, leaf.dims, copy)
+        return leaf
+    if not isinstance(leaf, Number):
+        raise ctx.fail("a recursive function returns numbers, arrays and tuples of them")
+    return leaf
+
+
+def _finish(ctx: Context) -> None:
+    """Give the functions the variables of the enclosing program that they, or those they call, read."""
+    entries = [e for e in ctx.functions.values() if isinstance(e, _Entry) and not e.extras]
+    by_function = {e.function: e for e in ctx.functions.values()}
+    needs = {e.function: dict.fromkeys(free_variables(e.function)) for e in entries}
+    changed = True
+    while changed:
+        changed = False
+        for e in entries:
+            for call in (n for n in nodes_of(e.function.body) if isinstance(n, Call)):
+                inner = needs.get(call.function, dict.fromkeys(by_function[call.function].extras))
+                if not inner.keys() <= needs[e.function].keys():
+                    needs[e.function] |= inner
+                    changed = True
+    for e in entries:
+        e.extras = tuple(needs[e.function])
+    for e in entries:
+        function = e.function
+        for call in (n for n in nodes_of(function.body) if isinstance(n, Call)):
+            if len(call.args) < len(call.function.params) + len(by_function[call.function].extras):
+                call.args = (*call.args, *by_function[call.function].extras)
+    for e in entries:
+        function = e.function
+        fresh = {v: Var(v.hint, v.type) for v in e.extras}
+        renaming = Renaming(dict(fresh))
+        function.body = renaming.block(function.body)
+        function.results = renaming.all(function.results)
+        function.params = (*function.params, *fresh.values())
+    changed = True
+    while changed:
+        changed = False
+        for e in entries:
+            writes = find_writes(e.function)
+            if writes != e.function.writes:
+                e.function.writes, changed = writes, True
+
+
+def lift(ctx: Context, values: Any, run: Any) -> tuple[Function, Any, tuple[Var, ...]]:
+    """A function of the program from `values` to ``run(values)``; its result's nest, and what else it reads.
+
+    The variables of the enclosing program that it reads are further parameters, returned as well.
+    """
+    params: list[Var] = []
+    block = Block()
+    frozen, written = dict(ctx.frozen), len(ctx.writes)
+    with ctx.inside(block):
+        inner = [rebuild(v, iter([_parameter(ctx, "x", leaf, params) for leaf in leaves(v)])) for v in values]
+        result = run(inner)
+        result = rebuild(result, iter([materialise(ctx, leaf, "y") for leaf in leaves(result)]))
+    ctx.frozen = frozen
+    del ctx.writes[written:]
+    atoms = tuple(_atom(leaf) for leaf in leaves(result) if isinstance(leaf, (Number, ArrayRef)))
+    function = Function("lifted", tuple(params), block, atoms)
+    extras = tuple(free_variables(function))
+    renaming = Renaming({v: Var(v.hint, v.type) for v in extras})
+    fresh = tuple(renaming.atoms[v] for v in extras)
+    copied = renaming.block(block)
+    function = Function("lifted", (*params, *fresh), copied, renaming.all(atoms))  # type: ignore[arg-type]
+    function.writes = find_writes(function)
+    return function, result, extras

@@ -1,0 +1,567 @@
+"""Chainrule's transformations inside a program: of a jitted function, or called in its body.
+
+The function is read into a program of its own, transformed, and its derivative inlined where the call stands. So
+transformations nest, and a derivative may be taken inside a loop. What the function reads from around it is
+constant to the inner transformation and differentiated by outer ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chainrule.frontends import indexing, library
+from chainrule.frontends.context import Context
+from chainrule.frontends.elementwise import apply, cast, describe, materialise
+from chainrule.frontends.indexing import copy_of
+from chainrule.frontends.joins import alike, leaves, rebuild
+from chainrule.frontends.recursion import lift
+from chainrule.frontends.values import ArrayRef, Bound, Lazy, Number, Slicing, Static, Transformed, number
+from chainrule.ir.build import constant, integer
+from chainrule.ir.nodes import Atom, Const, Scalar, Var
+from chainrule.ir.ops import FLOATS
+
+__all__ = ["apply_transformation", "kind_of", "make"]
+
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "grad": ("argnums", "has_aux", "holomorphic"),
+    "value_and_grad": ("argnums", "has_aux", "holomorphic"),
+    "jacfwd": ("argnums", "has_aux"),
+    "jacrev": ("argnums", "has_aux"),
+    "jacobian": ("argnums", "mode", "has_aux", "holomorphic"),
+    "hessian": ("argnums", "has_aux"),
+    "derivative": ("n",),
+    "vmap": ("in_axes", "out_axes"),
+    "jit": (),
+    "checkpoint": (),
+}
+_CALLED = ("jvp", "vjp", "linearize", "hvp", "stop_gradient")
+
+
+def kind_of(target: Any) -> str | None:
+    """Which transformation of the library an object is, or ``"transformed"`` for a function made by one."""
+    if getattr(target, "__transformation__", None) is not None:
+        return "transformed"
+    name = getattr(target, "__name__", "")
+    ours = (getattr(target, "__module__", None) or "").startswith("chainrule.")
+    return name if ours and (name in _OPTIONS or name in _CALLED) else None
+
+
+def make(frame: Any, kind: str, target: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """``cr.grad(f, …)`` and the like, or the call of a function that one of them made."""
+    ctx = frame.ctx
+    if kind == "transformed":
+        return apply_transformation(frame, from_object(target), args, kwargs)
+    if kind in _CALLED:
+        return _HANDLERS[kind](frame, *args, **kwargs)
+    names = _OPTIONS[kind]
+    options = {k: _option(ctx, v) for k, v in [*zip(names, args[1:], strict=False), *kwargs.items()]}
+    if not args:
+        raise ctx.fail(f"{kind} takes a function")
+    return Transformed(kind, args[0], options)
+
+
+def from_object(target: Any) -> Any:
+    """The front end's form of a function that a transformation made outside the program."""
+    made = getattr(target, "__transformation__", None)
+    if made is None:
+        return Static(target)
+    kind, function, options = made
+    return Transformed(kind, from_object(function), dict(options))
+
+
+def _option(ctx: Context, value: Any) -> Any:
+    if isinstance(value, Number) and isinstance(value.atom, Const):
+        return value.atom.value
+    if isinstance(value, Static):
+        return value.value
+    if isinstance(value, (tuple, list)):
+        return tuple(_option(ctx, v) for v in value)
+    raise ctx.fail("an option of a transformation must be known before the program runs")
+
+
+def apply_transformation(frame: Any, t: Transformed, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Call a transformed function."""
+    handler = _HANDLERS.get(t.kind)
+    if handler is None:
+        raise frame.ctx.fail(f"{t.kind} inside a program")
+    if t.kind in ("jit", "checkpoint"):
+        return _call(frame, t.function, args, kwargs)
+    return handler(frame, t.function, args, kwargs, **t.options)
+
+
+def _call(frame: Any, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    from chainrule.frontends import calls
+
+    return calls.call(frame, function, list(args), kwargs)
+
+
+# -- one evaluation with its derivative ---------------------------------------------------------------
+
+
+class _Lifted:
+    """A function of some arguments, read at given values."""
+
+    def __init__(
+        self, frame: Any, function: Any, args: Sequence[Any], kwargs: dict[str, Any], chosen: Sequence[int]
+    ) -> None:
+        ctx = self.ctx = frame.ctx
+        self.args = [_promoted(ctx, a) if k in chosen else library_array(ctx, a) for k, a in enumerate(args)]
+        self.function, self.result, self.extras = lift(
+            ctx, self.args, lambda inner: _call(frame, function, inner, kwargs)
+        )
+        numeric = [
+            (k, leaf) for k, a in enumerate(self.args) for leaf in leaves(a) if isinstance(leaf, (Number, ArrayRef))
+        ]
+        self.atoms = [_atom(leaf) for _, leaf in numeric] + list(self.extras)
+        self.active = [k in chosen and leaf.dtype in FLOATS for k, leaf in numeric] + [False] * len(self.extras)
+        self.outputs = [leaf for leaf in leaves(self.result) if isinstance(leaf, (Number, ArrayRef))]
+
+    def value(self) -> Any:
+        """The function's result."""
+        return self._result(iter(self.ctx.builder.inline(self.function, self.atoms)))
+
+    def _result(self, atoms: Any) -> Any:
+        made = []
+        for leaf in leaves(self.result):
+            if isinstance(leaf, (Number, ArrayRef)):
+                leaf = _value(self.ctx, next(atoms), isinstance(leaf, Number) and leaf.weak)
+            made.append(leaf)
+        return rebuild(self.result, iter(made))
+
+    def pull(self, seeds: list[Any]) -> tuple[Any, list[Any]]:
+        """The result, and the cotangents of all arguments; `seeds` are those of the float results in order."""
+        assert self.ctx.vjp is not None
+        function = self.ctx.vjp(self.function, self.active)
+        atoms = iter(self.ctx.builder.inline(function, [*self.atoms, *(_atom(s) for s in seeds)]))
+        value = self._result(atoms)
+        return value, self._per_argument(atoms)
+
+    def _per_argument(self, atoms: Any) -> list[Any]:
+        cts = []
+        flags = iter(self.active)
+        for a in self.args:
+            made = []
+            for leaf in leaves(a):
+                if isinstance(leaf, (Number, ArrayRef)):
+                    made.append(_value(self.ctx, next(atoms)) if next(flags) else _zero_like(leaf))
+                else:
+                    made.append(Static(None))
+            cts.append(rebuild(a, iter(made)))
+        return cts
+
+    def push(self, tangents: list[Any]) -> tuple[Any, Any]:
+        """The result and its tangent, for one tangent per active leaf."""
+        assert self.ctx.jvp is not None
+        function = self.ctx.jvp(self.function, self.active)
+        atoms = iter(self.ctx.builder.inline(function, [*self.atoms, *(_atom(t) for t in tangents)]))
+        value = self._result(atoms)
+        made = []
+        for leaf in leaves(self.result):
+            if isinstance(leaf, (Number, ArrayRef)) and leaf.dtype in FLOATS:
+                made.append(_value(self.ctx, next(atoms)))
+            else:
+                made.append(_zero_like(leaf))
+        return value, rebuild(self.result, iter(made))
+
+    def float_outputs(self) -> list[Any]:
+        return [leaf for leaf in self.outputs if leaf.dtype in FLOATS]
+
+
+def _atom(leaf: Any) -> Atom:
+    return leaf.atom if isinstance(leaf, Number) else leaf.var
+
+
+def _value(ctx: Context, atom: Atom, weak: bool = False) -> Any:
+    if isinstance(atom.type, Scalar):
+        return Number(atom, weak)
+    assert isinstance(atom, Var)
+    return ArrayRef(atom, ctx.dims(atom), atom)
+
+
+def _zero_like(leaf: Any) -> Any:
+    return number(0.0) if isinstance(leaf, Number) else Static(None)
+
+
+def library_array(ctx: Context, value: Any) -> Any:
+    return rebuild(value, iter([materialise(ctx, leaf, "x") for leaf in leaves(value)]))
+
+
+def _promoted(ctx: Context, value: Any) -> Any:
+    """A differentiated argument: integers as floats, alone and in arrays; numbers in containers stay."""
+    alone = isinstance(value, (Number, ArrayRef, Lazy))
+    made = []
+    for leaf in leaves(value):
+        leaf = materialise(ctx, leaf, "x")
+        if isinstance(leaf, (Number, ArrayRef)) and leaf.dtype == "bool" and alone:
+            raise ctx.fail("booleans cannot be differentiated with respect to")
+        if isinstance(leaf, (Number, ArrayRef)) and leaf.dtype == "int64" and (alone or isinstance(leaf, ArrayRef)):
+            leaf = materialise(ctx, cast(ctx, leaf, "float64"), "x")
+        made.append(leaf)
+    return rebuild(value, iter(made))
+
+
+def _seed(ctx: Context, like: Any, value: float) -> Any:
+    """A cotangent of `like` filled with `value`."""
+    if isinstance(like, Number):
+        return Number(constant(value, like.dtype))
+    return ctx.new(like.dtype, _own_dims(ctx, like), value, hint="ct")
+
+
+def _own_dims(ctx: Context, like: ArrayRef) -> tuple[Atom, ...]:
+    return like.dims
+
+
+def _numbers(argnums: Any, count: int) -> tuple[list[int], bool]:
+    single = not isinstance(argnums, tuple)
+    return [k % count if count else k for k in ((argnums,) if single else argnums)], single
+
+
+def _pick(values: list[Any], chosen: list[int], single: bool) -> Any:
+    return values[chosen[0]] if single else tuple(values[k] for k in chosen)
+
+
+# -- reverse and forward ------------------------------------------------------------------------------
+
+
+def _value_and_grad(
+    frame: Any,
+    function: Any,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    argnums: Any = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+) -> Any:
+    ctx = frame.ctx
+    if holomorphic:
+        raise ctx.fail("holomorphic=True in native mode")
+    chosen, single = _numbers(argnums, len(args))
+    lifted = _Lifted(frame, function, args, kwargs, chosen)
+    result = lifted.result
+    if has_aux and not (isinstance(result, tuple) and len(result) == 2):
+        raise ctx.fail("has_aux=True: the function must return a pair (value, aux)")
+    main = result[0] if has_aux else result
+    if not (isinstance(main, Number) and main.dtype in ("float64", "float32")):
+        if isinstance(main, Number) and main.dtype in ("int64", "bool"):
+            ints = _pick([_zeros_of(ctx, a) for a in lifted.args], chosen, single)
+            return lifted.value(), ints
+        raise ctx.fail(f"grad of a function that returns {describe(main)}: it must return one real number")
+    outputs = lifted.float_outputs()
+    reals = _array_dims(lifted, outputs[1:])
+    seeds = [Number(constant(1.0, main.dtype)), *reals]
+    value, cts = lifted.pull(seeds)
+    return value, _pick(cts, chosen, single)
+
+
+def _array_dims(lifted: _Lifted, outputs: list[Any]) -> list[Any]:
+    """Zero cotangents of further results."""
+    if not outputs:
+        return []
+    ctx = lifted.ctx
+    values = [v for v in leaves(lifted.value()) if isinstance(v, (Number, ArrayRef)) and v.dtype in FLOATS]
+    return [_seed(ctx, v, 0.0) for v in values[1:]]
+
+
+def _zeros_of(ctx: Context, value: Any) -> Any:
+    made = [
+        _seed(ctx, leaf, 0.0) if isinstance(leaf, (Number, ArrayRef)) and leaf.dtype in FLOATS else _zero_like(leaf)
+        for leaf in leaves(value)
+    ]
+    return rebuild(value, iter(made))
+
+
+def _grad(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any], **options: Any) -> Any:
+    value, gradient = _value_and_grad(frame, function, args, kwargs, **options)
+    return (gradient, value[1]) if options.get("has_aux") else gradient
+
+
+def _tangents(ctx: Context, lifted: _Lifted, tangents: Sequence[Any]) -> list[Any]:
+    """The given tangents in the dtypes of what they belong to."""
+    made = []
+    for a, t in zip(lifted.args, tangents, strict=False):
+        if not alike(a, t):
+            raise ctx.fail(f"the tangent {describe(t)} does not fit {describe(a)}")
+        for leaf, d in zip(leaves(a), leaves(t), strict=True):
+            if isinstance(leaf, Number) and leaf.dtype in FLOATS:
+                if not isinstance(d, Number):
+                    raise ctx.fail(f"the tangent of a number is {describe(d)}")
+                made.append(cast(ctx, d, leaf.dtype))
+            elif isinstance(leaf, ArrayRef) and leaf.dtype in FLOATS:
+                made.append(_like(ctx, d, leaf))
+    return made
+
+
+def _like(ctx: Context, value: Any, like: ArrayRef) -> ArrayRef:
+    """A tangent or cotangent as an array of the shape and dtype of `like`."""
+    value = library.array_of(ctx, value)
+    if isinstance(value, Number) or value.ndim != like.ndim:
+        raise ctx.fail(f"a tangent or cotangent is {describe(value)} for {describe(like)}")
+    for d, e in zip(value.dims, like.dims, strict=True):
+        ctx.equal(d, e, "the shape of a tangent or cotangent")
+    made: ArrayRef = materialise(ctx, value if value.dtype == like.dtype else cast(ctx, value, like.dtype))
+    return made
+
+
+def _jvp(frame: Any, function: Any, primals: Any, tangents: Any) -> Any:
+    ctx = frame.ctx
+    if (
+        not isinstance(primals, (tuple, list))
+        or not isinstance(tangents, (tuple, list))
+        or len(primals) != len(tangents)
+    ):
+        raise ctx.fail("jvp takes a tuple of primals and a tuple of as many tangents")
+    lifted = _Lifted(frame, function, list(primals), {}, range(len(primals)))
+    return lifted.push(_tangents(ctx, lifted, tangents))
+
+
+def _vjp(frame: Any, function: Any, *primals: Any, has_aux: Any = None) -> Any:
+    if has_aux is not None:
+        raise frame.ctx.fail("vjp with has_aux inside a program")
+    lifted = _Lifted(frame, function, list(primals), {}, range(len(primals)))
+    value = lifted.value()
+
+    def pullback(frame: Any, ct: Any) -> Any:
+        if not alike(value, ct):
+            raise frame.ctx.fail(f"the cotangent {describe(ct)} does not fit {describe(value)}")
+        seeds = []
+        for leaf, c in zip(leaves(value), leaves(ct), strict=True):
+            if isinstance(leaf, Number) and leaf.dtype in FLOATS:
+                seeds.append(cast(frame.ctx, c, leaf.dtype))
+            elif isinstance(leaf, ArrayRef) and leaf.dtype in FLOATS:
+                seeds.append(_like(frame.ctx, c, leaf))
+        return tuple(lifted.pull(seeds)[1])
+
+    return value, Bound(pullback, ())
+
+
+def _linearize(frame: Any, function: Any, *primals: Any) -> Any:
+    lifted = _Lifted(frame, function, list(primals), {}, range(len(primals)))
+    value = lifted.value()
+
+    def pushforward(frame: Any, *tangents: Any) -> Any:
+        return lifted.push(_tangents(frame.ctx, lifted, tangents))[1]
+
+    return value, Bound(pushforward, ())
+
+
+def _hvp(frame: Any, function: Any, primals: Any, tangents: Any) -> Any:
+    count = len(primals)
+    gradient = Transformed("grad", function, {"argnums": tuple(range(count))})
+    result = _jvp(frame, gradient, primals, tangents)[1]
+    return result[0] if count == 1 else result
+
+
+def _derivative(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any], n: int = 1) -> Any:
+    ctx = frame.ctx
+    if n == 0:
+        return _call(frame, function, args, kwargs)
+    inner = function if n == 1 else Transformed("derivative", function, {"n": n - 1})
+    lifted = _Lifted(frame, inner, args[:1], kwargs, [0])
+    point = lifted.args[0]
+    if not isinstance(point, (Number, ArrayRef)):
+        raise ctx.fail(f"derivative at {describe(point)}: the function has one variable")
+    return lifted.push([_seed(ctx, point, 1.0)])[1]
+
+
+# -- Jacobians ----------------------------------------------------------------------------------------
+
+
+def _jacobian(
+    frame: Any,
+    function: Any,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    argnums: Any = 0,
+    mode: str = "auto",
+    has_aux: bool = False,
+    holomorphic: bool = False,
+) -> Any:
+    ctx = frame.ctx
+    if has_aux or holomorphic:
+        raise ctx.fail("jacobian with has_aux or holomorphic inside a program")
+    chosen, single = _numbers(argnums, len(args))
+    lifted = _Lifted(frame, function, args, kwargs, chosen)
+    if mode == "auto":
+        scalars = all(isinstance(o, Number) for o in lifted.float_outputs())
+        mode = "reverse" if scalars and len(lifted.float_outputs()) == 1 else "forward"
+    value = lifted.value()
+    build = _columns if mode == "forward" else _rows
+    table = build(ctx, lifted, value)
+    result = []
+    for out_leaf in range(len(leaves(value))):
+        per_argument = []
+        for k in chosen:
+            parts = [table[out_leaf, k, n] for n in range(len(leaves(lifted.args[k])))]
+            per_argument.append(rebuild(lifted.args[k], iter(parts)))
+        result.append(per_argument[0] if single else tuple(per_argument))
+    return rebuild(value, iter(result))
+
+
+def _dims(value: Any) -> tuple[Atom, ...]:
+    return value.dims if isinstance(value, ArrayRef) else ()
+
+
+def _blocks(ctx: Context, lifted: _Lifted, value: Any) -> dict[tuple[int, int, int], Any]:
+    """Room for the derivative of every result with respect to every part of every argument."""
+    table: dict[tuple[int, int, int], Any] = {}
+    for o, out in enumerate(leaves(value)):
+        for k, a in enumerate(lifted.args):
+            for n, leaf in enumerate(leaves(a)):
+                if not (isinstance(leaf, (Number, ArrayRef)) and isinstance(out, (Number, ArrayRef))):
+                    table[o, k, n] = Static(None)
+                    continue
+                dims = (*_dims(out), *_dims(leaf))
+                table[o, k, n] = ctx.new(out.dtype, dims, 0.0, hint="jacobian") if dims else None
+    return table
+
+
+def _columns(ctx: Context, lifted: _Lifted, value: Any) -> dict[tuple[int, int, int], Any]:
+    table = _blocks(ctx, lifted, value)
+    points = [(k, n, leaf) for k, a in enumerate(lifted.args) for n, leaf in enumerate(leaves(a))]
+    active = iter(lifted.active)
+    places = [p for p in points if isinstance(p[2], (Number, ArrayRef)) and next(active)]
+    for k, n, leaf in places:
+        with ctx.nest(_dims(leaf)) as index:
+            tangents = [_seed(ctx, other, 0.0) for _, _, other in places]
+            spot = places.index((k, n, leaf))
+            if isinstance(leaf, Number):
+                tangents[spot] = Number(constant(1.0, leaf.dtype))
+            else:
+                ctx.builder.store(tangents[spot].var, index, constant(1.0, leaf.dtype))
+            _, change = lifted.push(tangents)
+            for o, out in enumerate(leaves(change)):
+                table[o, k, n] = _put(ctx, table[o, k, n], out, (), index)
+    return table
+
+
+def _rows(ctx: Context, lifted: _Lifted, value: Any) -> dict[tuple[int, int, int], Any]:
+    table = _blocks(ctx, lifted, value)
+    outs = [(o, v) for o, v in enumerate(leaves(value)) if isinstance(v, (Number, ArrayRef)) and v.dtype in FLOATS]
+    for spot, (o, out) in enumerate(outs):
+        with ctx.nest(_dims(out)) as index:
+            seeds = [_seed(ctx, other, 0.0) for _, other in outs]
+            if isinstance(out, Number):
+                seeds[spot] = Number(constant(1.0, out.dtype))
+            else:
+                ctx.builder.store(seeds[spot].var, index, constant(1.0, out.dtype))
+            _, cts = lifted.pull(seeds)
+            for k, ct in enumerate(cts):
+                for n, leaf in enumerate(leaves(ct)):
+                    table[o, k, n] = _put(ctx, table[o, k, n], leaf, index, ())
+    return table
+
+
+def _put(ctx: Context, block: Any, value: Any, before: tuple[Atom, ...], after: tuple[Atom, ...]) -> Any:
+    """Write one column or row of a Jacobian; a number by a number is the derivative itself."""
+    if isinstance(block, Static) or isinstance(value, Static):
+        return block
+    if block is None:
+        return value
+    with ctx.nest(_dims(value)) as index:
+        item = value.atom if isinstance(value, Number) else ctx.builder.load(value.var, *index)
+        ctx.builder.store(block.var, (*before, *index, *after), ctx.builder.cast(item, block.dtype))
+    return block
+
+
+def _jacfwd(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any], **options: Any) -> Any:
+    return _jacobian(frame, function, args, kwargs, mode="forward", **options)
+
+
+def _jacrev(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any], **options: Any) -> Any:
+    return _jacobian(frame, function, args, kwargs, mode="reverse", **options)
+
+
+def _hessian(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any], argnums: Any = 0) -> Any:
+    gradient = Transformed("grad", function, {"argnums": argnums})
+    return _jacobian(frame, gradient, args, kwargs, mode="forward", argnums=argnums)
+
+
+# -- batches ------------------------------------------------------------------------------------------
+
+
+def _vmap(
+    frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any], in_axes: Any = 0, out_axes: Any = 0
+) -> Any:
+    ctx = frame.ctx
+    axes = list(in_axes) if isinstance(in_axes, tuple) else [in_axes] * len(args)
+    if len(axes) != len(args):
+        raise ctx.fail(f"vmap: in_axes has {len(axes)} entries for {len(args)} arguments")
+    args = [library_array(ctx, a) for a in args]
+    size: Atom | None = None
+    for a, axis in zip(args, axes, strict=True):
+        for leaf in leaves(a) if axis is not None else ():
+            if not isinstance(leaf, ArrayRef):
+                raise ctx.fail(f"vmap over {describe(leaf)}: mapped arguments are arrays")
+            extent = leaf.dims[axis % leaf.ndim]
+            if size is None:
+                size = extent
+            ctx.equal(size, extent, "mapped axes")
+    if size is None:
+        raise ctx.fail("vmap: at least one argument must be mapped")
+
+    def row(k: Atom) -> list[Any]:
+        rows = []
+        for a, axis in zip(args, axes, strict=True):
+            made = [leaf if axis is None else _row(ctx, leaf, axis, k) for leaf in leaves(a)]
+            rows.append(rebuild(a, iter(made)))
+        return rows
+
+    probe = _Lifted(frame, function, row(integer(0)), kwargs, [])
+    shapes = leaves(probe.value()) if any(isinstance(o, ArrayRef) for o in probe.outputs) else leaves(probe.result)
+    made: list[Any] = []
+    for leaf in shapes:
+        if not isinstance(leaf, (Number, ArrayRef)):
+            raise ctx.fail(f"vmap of a function that returns {describe(leaf)}")
+        made.append(ctx.new(leaf.dtype, (size, *_dims(leaf)), hint="rows"))
+    with ctx.loop(size, "b") as node:
+        values = _call(frame, function, row(node.index), kwargs)
+        for out, leaf in zip(made, leaves(values), strict=True):
+            if isinstance(leaf, Number):
+                ctx.builder.store(out.var, (node.index,), ctx.builder.cast(leaf.atom, out.dtype))
+            else:
+                items = (Number(node.index), *[Slicing(None, None, None)] * leaf.ndim)
+                indexing.assign(ctx, out, items, leaf if isinstance(leaf, Lazy) else copy_of(ctx, leaf))
+    if out_axes != 0:
+        made = [_moved(ctx, m, out_axes) for m in made]
+    return rebuild(probe.result, iter(made))
+
+
+def _row(ctx: Context, leaf: ArrayRef, axis: int, k: Atom) -> Any:
+    items: list[Any] = [Slicing(None, None, None)] * leaf.ndim
+    items[axis % leaf.ndim] = Number(k, weak=True)
+    return indexing.subscript(ctx, leaf, tuple(items))
+
+
+def _moved(ctx: Context, array: ArrayRef, axis: int) -> Any:
+    order = list(range(1, array.ndim))
+    order.insert(axis % array.ndim, 0)
+    return library.transpose(ctx, array, tuple(order))
+
+
+def _stop_gradient(frame: Any, value: Any) -> Any:
+    ctx = frame.ctx
+    made = [
+        apply(ctx, "stop_gradient", leaf, weak=True) if isinstance(leaf, (Number, ArrayRef, Lazy)) else leaf
+        for leaf in leaves(value)
+    ]
+    return rebuild(value, iter(made))
+
+
+_HANDLERS: dict[str, Callable[..., Any]] = {
+    "grad": _grad,
+    "value_and_grad": _value_and_grad,
+    "jvp": _jvp,
+    "vjp": _vjp,
+    "linearize": _linearize,
+    "hvp": _hvp,
+    "derivative": _derivative,
+    "jacobian": _jacobian,
+    "jacfwd": _jacfwd,
+    "jacrev": _jacrev,
+    "hessian": _hessian,
+    "vmap": _vmap,
+    "jit": _call,
+    "checkpoint": _call,
+    "stop_gradient": _stop_gradient,
+}
