@@ -23,14 +23,17 @@ _NAMES = {
     ),
     **dict.fromkeys(("hessian", "jacfwd", "jacobian", "jacrev"), "chainrule.jacobians"),
     "checkpoint": "chainrule.eager.checkpoint",
+    **{name: f"chainrule.report.{name}" for name in ("compare", "costs", "explain")},
     **dict.fromkeys(("custom_jvp", "custom_vjp", "stop_gradient"), "chainrule.eager.custom"),
+    **dict.fromkeys(("jit", "source"), "chainrule.native.jit"),
+    "trace": "chainrule.view.trace",
     "variable": "chainrule.eager.variable",
     "vmap": "chainrule.vectorize",
     **dict.fromkeys(
         ("elementwise", "general", "linear", "multilinear", "nondifferentiable", "primitive"), "chainrule.core.define"
     ),
 }
-_MODULES = ("errors", "numerical", "numpy", "scipy", "testing", "trees")
+_MODULES = ("errors", "numerical", "numpy", "scipy", "symbolic", "testing", "trees")
 
 __all__ = [*_NAMES, *_MODULES]
 

@@ -3,6 +3,7 @@ from chainrule import errors as errors
 from chainrule import numerical as numerical
 from chainrule import numpy as numpy
 from chainrule import scipy as scipy
+from chainrule import symbolic as symbolic
 from chainrule import testing as testing
 from chainrule import trees as trees
 from chainrule.api import derivative as derivative
@@ -27,16 +28,25 @@ from chainrule.jacobians import hessian as hessian
 from chainrule.jacobians import jacfwd as jacfwd
 from chainrule.jacobians import jacobian as jacobian
 from chainrule.jacobians import jacrev as jacrev
+from chainrule.report.compare import compare as compare
+from chainrule.report.costs import costs as costs
+from chainrule.report.explain import explain as explain
+from chainrule.native.jit import jit as jit
+from chainrule.native.jit import source as source
 from chainrule.vectorize import vmap as vmap
+from chainrule.view.trace import trace as trace
 
 __version__: str
 __all__ = [
     "checkpoint",
+    "compare",
+    "costs",
     "custom_jvp",
     "custom_vjp",
     "derivative",
     "elementwise",
     "errors",
+    "explain",
     "general",
     "grad",
     "hessian",
@@ -54,7 +64,9 @@ __all__ = [
     "primitive",
     "scipy",
     "stop_gradient",
+    "symbolic",
     "testing",
+    "trace",
     "trees",
     "value_and_grad",
     "variable",

@@ -16,6 +16,7 @@ import numpy as np
 from chainrule.calls import Call, Function, check_callable, with_aux
 from chainrule.core.dispatch import dtype_of, innermost, shape_of
 from chainrule.core.live import dense
+from chainrule.core.transformation import jitted, mark
 from chainrule.eager.drivers import Trace, filled, gradient_of_plain, lower, run_forward, trace_reverse
 from chainrule.errors import ArgumentError, name_of
 from chainrule.leaves import Leaf, build, checked, distinct, is_plain_call, result_leaves
@@ -82,7 +83,7 @@ def grad(f: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = False,
         value, result = evaluate(args, kwargs)
         return (result, value[1]) if has_aux else result
 
-    return gradient
+    return mark(gradient, "grad", f, argnums=argnums, has_aux=has_aux, holomorphic=holomorphic)
 
 
 def value_and_grad(
@@ -103,7 +104,7 @@ def value_and_grad(
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         return evaluate(args, kwargs)
 
-    return value_and_gradient
+    return mark(value_and_gradient, "value_and_grad", f, argnums=argnums, has_aux=has_aux, holomorphic=holomorphic)
 
 
 def _evaluator(f: Function, argnums: Any, has_aux: bool, holomorphic: bool) -> Callable[[Any, Any], tuple[Any, Any]]:
@@ -113,7 +114,7 @@ def _evaluator(f: Function, argnums: Any, has_aux: bool, holomorphic: bool) -> C
     def evaluate(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         trace: Any = None
         if plain is not None and not kwargs and is_plain_call(args, plain):
-            trace = gradient_of_plain(f, args, plain, kwargs)
+            trace = gradient_of_plain(f, args, plain)
             if trace.__class__ is tuple:
                 value, ct = trace
                 if ct.__class__ is np.ndarray and ct.base is None:
@@ -213,6 +214,9 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     (array([3., 3.]), 3.0)
     """
     check_callable(f, "vjp")
+    native = jitted(f)
+    if native is not None and not has_aux and native.can_run(primals):
+        return native.vjp(primals)
     call = Call(f, tuple(range(len(primals))), primals, {})
     aux: list[Any] = []
     trace = trace_reverse(with_aux(call, aux) if has_aux else call.run, call.point.values, call.function, call.others)
@@ -267,6 +271,9 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: b
         raise ArgumentError("jvp takes a tuple of primals and a tuple of tangents: jvp(f, (x,), (x_dot,))")
     if len(primals) != len(tangents):
         raise ArgumentError(f"jvp: {len(primals)} primals and {len(tangents)} tangents")
+    native = jitted(f)
+    if native is not None and not has_aux and native.can_run((*primals, *tangents)):
+        return native.jvp(tuple(primals), tuple(tangents))
     call = Call(f, tuple(range(len(primals))), tuple(primals), {})
     directions = call.point.tangents(tangents, call.describe)
     aux: list[Any] = []
@@ -295,6 +302,9 @@ def linearize(f: Function, *primals: Any) -> Any:
     2.0
     """
     check_callable(f, "linearize")
+    native = jitted(f)
+    if native is not None and native.can_run(primals):
+        return native.linearize(primals)
     call = Call(f, tuple(range(len(primals))), primals, {})
     trace = trace_reverse(call.run, call.point.values, call.function, call.others)
     values = trace.primals(True)
@@ -376,4 +386,4 @@ def _slope(f: Function) -> Function:
             raise ArgumentError(f"derivative: {name_of(f)} is not holomorphic at this point")
         return float(change) if x.__class__ is float and change.__class__ is np.float64 else change
 
-    return slope
+    return mark(slope, "derivative", f)

@@ -18,6 +18,7 @@ from chainrule.core.batch import Batch, Rows
 from chainrule.core.dispatch import dtype_of, innermost, shape_of
 from chainrule.core.live import Masked, dense
 from chainrule.eager.drivers import Trace, lower, run_forward, trace_reverse
+from chainrule.core.transformation import mark
 from chainrule.errors import ArgumentError
 from chainrule.leaves import build
 
@@ -45,7 +46,7 @@ def jacfwd(f: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fals
     def jacobian_forward(*args: Any, **kwargs: Any) -> Any:
         return _jacobian_forward(_real_call(f, argnums, args, kwargs), has_aux)
 
-    return jacobian_forward
+    return mark(jacobian_forward, "jacfwd", f, argnums=argnums, has_aux=has_aux)
 
 
 def jacrev(f: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Function:
@@ -69,7 +70,7 @@ def jacrev(f: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fals
         result = _jacobian_from_trace(call, trace)
         return (result, lower(aux[0], trace)) if has_aux else result
 
-    return jacobian_reverse
+    return mark(jacobian_reverse, "jacrev", f, argnums=argnums, has_aux=has_aux)
 
 
 def jacobian(
@@ -120,7 +121,9 @@ def jacobian(
             result = _jacobian_by_push(call, trace)
         return (result, lower(aux[0], trace)) if has_aux else result
 
-    return jacobian_of
+    return mark(
+        jacobian_of, "jacobian", f, argnums=argnums, mode=mode, has_aux=has_aux, holomorphic=holomorphic
+    )
 
 
 def _real_call(f: Function, argnums: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:

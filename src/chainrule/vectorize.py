@@ -12,6 +12,7 @@ from chainrule import trees
 from chainrule.arrays.buffers import set_traced, unwrap
 from chainrule.core.batch import Batch, Rows, RowsControlFlowError
 from chainrule.core.dispatch import shape_of
+from chainrule.core.transformation import mark
 from chainrule.errors import ArgumentError, name_of
 from chainrule.leaves import build, differentiable_leaves, result_leaves
 
@@ -73,7 +74,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
         wanted = _prefix(out_axes, build(shape, outs) if shape is not None else outs[0])
         return build(shape, [_place(y, axis) for y, axis in zip(outs, wanted, strict=True)])
 
-    return mapped
+    return mark(mapped, "vmap", f, in_axes=in_axes, out_axes=out_axes)
 
 
 def _prefix(axes: Any, tree: Any) -> list[Any]:

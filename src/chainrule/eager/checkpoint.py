@@ -20,6 +20,7 @@ from chainrule.eager.drivers import push_entries
 from chainrule.eager.reverse import Reverse, lift, secure
 from chainrule.eager.sweep import collected, operands, sweep_into
 from chainrule.eager.tape import Tape, consume
+from chainrule.core.transformation import mark
 from chainrule.errors import LostDerivativeError, name_of
 from chainrule.leaves import build, result_leaves
 
@@ -61,7 +62,7 @@ def checkpoint(f: Function) -> Function:
             return f(*args, **kwargs)
         return _checkpointed(f, leaves, structure, top.tape)
 
-    return checkpointed
+    return mark(checkpointed, "checkpoint", f)
 
 
 def _checkpointed(f: Function, leaves: list[Any], structure: Any, tape: Tape) -> Any:

@@ -18,23 +18,24 @@ import numpy as np
 from chainrule import trees
 from chainrule.arrays.buffers import unwrap
 from chainrule.core.batch import Rows
-from chainrule.core.define import nondifferentiable
-from chainrule.core.dispatch import Tracer, dtype_of, innermost, meta_of, shape_of
-from chainrule.core.linear import Constant, cast
+from chainrule.core.dispatch import Tracer, bind, dtype_of, innermost, meta_of, shape_of
+from chainrule.core.linear import Constant, LinearMap, Slot, cast
 from chainrule.core.live import add, dense
+from chainrule.core.primitive import Primitive
 from chainrule.core.quiet import quiet
 from chainrule.eager import forward
+from chainrule.eager.drivers import run_forward, trace_reverse
 from chainrule.eager.forward import Dual
 from chainrule.eager.reverse import Reverse, lift, secure, transpose_function
 from chainrule.eager.sweep import accumulate, collected
 from chainrule.errors import ArgumentError, LostDerivativeError, name_of
 from chainrule.leaves import build, checked, result_leaves
+from chainrule.rules.elementwise import stopped
 
 __all__ = ["custom_jvp", "custom_vjp", "stop_gradient"]
 
 Function = Callable[..., Any]
 
-_stop = nondifferentiable("stop_gradient", lambda x: x.copy() if x.__class__ is np.ndarray else x)
 
 
 def stop_gradient(x: Any) -> Any:
@@ -60,8 +61,8 @@ def stop_gradient(x: Any) -> Any:
 
 def _stop_leaf(leaf: Any) -> Any:
     while isinstance(leaf, Tracer) and not isinstance(leaf, Rows):
-        leaf = _stop(leaf)
-    return _stop(leaf) if isinstance(leaf, Rows) else leaf
+        leaf = stopped(leaf)
+    return stopped(leaf) if isinstance(leaf, Rows) else leaf
 
 
 # -- custom rules -------------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ class Custom:
             return call.forward_by_vjp(top) if self.jvp is None else call.forward_by_jvp(top)
         if isinstance(top, Rows):
             return call.by_rows(top)
-        raise LostDerivativeError(f"{name_of(self.f)}: no custom rule for {type(top).__name__}")
+        return call.as_primitive()
 
 
 class CustomCall:
@@ -329,6 +330,26 @@ class CustomCall:
             [forward.lift(y, next(changes), run) if k in active else y for k, y in enumerate(values)],
         )
 
+    def as_primitive(self) -> Any:
+        """Have the innermost transformation interpret the call as one operation."""
+        active = [
+            k for k, x in enumerate(self.leaves) if isinstance(x, (Tracer, np.ndarray, np.generic, float, complex))
+        ]
+        structure = result_leaves(self.custom.f(*self._all([innermost(x) for x in self.leaves])))[1]
+
+        def evaluate(*parts: Any) -> Any:
+            leaves = list(self.leaves)
+            for k, part in zip(active, parts, strict=True):
+                leaves[k] = part
+            found = result_leaves(self.custom(*self._all(leaves)))[0]
+            return found[0] if structure is None else tuple(found)
+
+        count = 1 if structure is None else structure.num_leaves
+        slots = tuple(CustomSlot(None, None) for _ in active)
+        made = Primitive(self.custom.f.__name__, evaluate, slots, outputs=count)
+        result = bind(made, *[self.leaves[k] for k in active])
+        return build(structure, [result] if structure is None else list(result))
+
     def by_rows(self, top: Rows) -> Any:
         batch = top.batch
         rows = []
@@ -337,6 +358,39 @@ class CustomCall:
             rows.append(result_leaves(self.custom(*self._all(leaves))))
         structure = rows[0][1]
         return build(structure, [Rows(np.stack(column), batch) for column in zip(*[r[0] for r in rows], strict=True)])
+
+
+class CustomSlot(Slot):
+    """An argument of a function with a custom rule, for interpreters that know primitives only."""
+
+    __slots__ = ()
+
+    def map(
+        self, primitive: Any, index: int, y: Any, args: tuple[Any, ...], params: dict[str, Any], x: Any, out: Any
+    ) -> LinearMap:
+        return CustomMap(primitive.impl, index, args)
+
+
+class CustomMap(LinearMap):
+    """The derivative in one argument, by one run of the custom rule in either mode."""
+
+    __slots__ = ("args", "function", "index")
+
+    def __init__(self, function: Callable[..., Any], index: int, args: tuple[Any, ...]) -> None:
+        self.function = function
+        self.index = index
+        self.args = args
+
+    def _run(self, inputs: list[Any]) -> Any:
+        return self.function(*self.args[: self.index], *inputs, *self.args[self.index + 1 :])
+
+    def apply(self, tangent: Any) -> Any:
+        structure, _, changes = run_forward(self._run, [self.args[self.index]], [dense(tangent)], self.function)
+        return changes[0] if structure is None else tuple(changes)
+
+    def transpose(self, ct: Any, own: bool = False) -> Any:
+        trace = trace_reverse(self._run, [self.args[self.index]], self.function)
+        return trace.pull(ct if isinstance(ct, tuple) else [dense(ct)])[0]
 
 
 class CustomRecord:

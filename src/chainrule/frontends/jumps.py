@@ -44,7 +44,9 @@ def remove_jumps(body: Sequence[ast.stmt]) -> list[ast.stmt]:
     return result.1
     """
     jumps = _Jumps()
-    return jumps.return_once(jumps.block(body, None))
+    done = jumps.return_once(jumps.block(body, None))
+    flags = {n.id: None for n in _inside(done) if isinstance(n, ast.Name) and n.id.startswith("return.")}
+    return [*[_set(flag, False, body[0]) for flag in flags], *done]
 
 
 @dataclass
@@ -87,7 +89,7 @@ class _Jumps:
                     return out + self.join(branches, self.block(rest, loop), loop)
                 out += branches
             elif isinstance(node, ast.For | ast.While):
-                lowered, after = self.loop(node, loop)
+                lowered, after = self.loop(node)
                 out += lowered
                 if after:
                     return out + self.block([*after, *rest], loop)
@@ -107,25 +109,22 @@ class _Jumps:
             return _ends(branches, lambda jump: [jump], rest)
         jumps, at = list(_tail_jumps(branches)), branches[0]
         if loop is None:
-            returns = {self.flag(j): j for j in jumps if isinstance(j, ast.Return)}
-            ended = _ends(branches, lambda jump: [_set(self.flag(jump), True, jump)], [])
-            for flag, node in returns.items():
-                rest = _if(_name(flag, node), [node], rest, node)
-            return [*[_set(flag, False, at) for flag in returns], *ended, *rest]
+            leaves = {self.flag(j): j for j in jumps if isinstance(j, ast.Return)}
+            ended = _ends(branches, self.mark, [])
+            for flag, leaf in leaves.items():
+                rest = _if(_name(flag, leaf), [self.after(leaf)], rest, leaf)
+            return ended + rest
         continues = any(isinstance(j, ast.Continue) for j in jumps)
         skip = self.name("skip") if continues or loop.guard is None else loop.guard
         ended = _ends(branches, lambda jump: self.leave(jump, loop, skip), [])
         guarded = _if(_name(skip, at), [ast.copy_location(ast.Continue(), at)], rest, at)
         return [*([_set(skip, False, at)] if skip != loop.guard else []), *ended, *guarded]
 
-    def loop(self, node: ast.For | ast.While, outer: _Loop | None) -> tuple[list[ast.stmt], list[ast.stmt]]:
+    def loop(self, node: ast.For | ast.While) -> tuple[list[ast.stmt], list[ast.stmt]]:
         """The loop without jumps, and what is left to do after it."""
         loop = _Loop(self.guard(node))
         body = _ends(self.block(node.body, loop), lambda jump: self.leave(jump, loop), [])
         guard = loop.guard if loop.breaks or loop.leaves else None
-        flags = list(loop.leaves) if outer is None else []
-        if guard is not None and guard not in self.flags.values():
-            flags.append(guard)
         endless = isinstance(node, ast.While) and _is_true(node.test)
         after = [] if endless else node.orelse
         if guard is not None and loop.breaks:
@@ -133,7 +132,8 @@ class _Jumps:
         for flag, leaf in reversed(loop.leaves.items()):
             surely = endless and not loop.breaks and not after
             after = [self.after(leaf)] if surely else _if(_name(flag, leaf), [self.after(leaf)], after, leaf)
-        return [*[_set(flag, False, node) for flag in flags], _rebuilt(node, body, guard)], after
+        inits = [_set(guard, False, node)] if guard is not None and guard not in loop.leaves else []
+        return [*inits, _rebuilt(node, body, guard)], after
 
     def guard(self, node: ast.For | ast.While) -> str | None:
         returns = [n for n in _inside(node.body) if isinstance(n, ast.Return)]
@@ -144,15 +144,18 @@ class _Jumps:
 
     def leave(self, jump: ast.stmt, loop: _Loop, skip: str | None = None) -> list[ast.stmt]:
         """Set the flags of a jump: of the return, of the loop, and `skip`."""
-        flags = [skip]
+        flags: list[str | None] = [] if isinstance(jump, ast.Continue) else [loop.guard]
         if isinstance(jump, ast.Return):
             loop.leaves[self.flag(jump)] = jump
-            flags = [self.flag(jump), loop.guard, skip]
+            flags.insert(0, self.flag(jump))
         elif isinstance(jump, ast.Break):
             loop.breaks = True
-            flags = [loop.guard, skip]
-        done = self.flags[jump] if jump in self.pending else None
-        return [_set(flag, True, jump) for flag in dict.fromkeys(flags) if flag is not None and flag != done]
+        done = self.flag(jump) if jump in self.pending else None
+        return [_set(flag, True, jump) for flag in dict.fromkeys([*flags, skip]) if flag is not None and flag != done]
+
+    def mark(self, jump: ast.stmt) -> list[ast.stmt]:
+        """Set the flag of a return."""
+        return [] if jump in self.pending else [_set(self.flag(jump), True, jump)]
 
     def after(self, leaf: ast.Return) -> ast.Return:
         """What `leaf` does, after its loop."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from chainrule.core.transformation import mark_of
 from chainrule.frontends import indexing, library
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, cast, describe, materialise
@@ -40,7 +41,7 @@ _CALLED = ("jvp", "vjp", "linearize", "hvp", "stop_gradient")
 
 def kind_of(target: Any) -> str | None:
     """Which transformation of the library an object is, or ``"transformed"`` for a function made by one."""
-    if getattr(target, "__transformation__", None) is not None:
+    if mark_of(target) is not None:
         return "transformed"
     name = getattr(target, "__name__", "")
     ours = (getattr(target, "__module__", None) or "").startswith("chainrule.")
@@ -63,11 +64,10 @@ def make(frame: Any, kind: str, target: Any, args: list[Any], kwargs: dict[str, 
 
 def from_object(target: Any) -> Any:
     """The front end's form of a function that a transformation made outside the program."""
-    made = getattr(target, "__transformation__", None)
+    made = mark_of(target)
     if made is None:
         return Static(target)
-    kind, function, options = made
-    return Transformed(kind, from_object(function), dict(options))
+    return Transformed(made.kind, from_object(made.function), dict(made.options))
 
 
 def _option(ctx: Context, value: Any) -> Any:
@@ -144,7 +144,8 @@ class _Lifted:
             made = []
             for leaf in leaves(a):
                 if isinstance(leaf, (Number, ArrayRef)):
-                    made.append(_value(self.ctx, next(atoms)) if next(flags) else _zero_like(leaf))
+                    weak = isinstance(leaf, Number) and leaf.weak
+                    made.append(_value(self.ctx, next(atoms), weak) if next(flags) else _zero_like(leaf))
                 else:
                     made.append(Static(None))
             cts.append(rebuild(a, iter(made)))
@@ -343,6 +344,17 @@ def _linearize(frame: Any, function: Any, *primals: Any) -> Any:
         return lifted.push(_tangents(frame.ctx, lifted, tangents))[1]
 
     return value, Bound(pushforward, ())
+
+
+def _pushed(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    return _jvp(frame, function, *args)
+
+
+def _pulled(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """The cotangents of all primals: ``f, (primals, ct)``."""
+    primals, ct = args
+    _, pullback = _vjp(frame, function, *primals)
+    return _call(frame, pullback, [ct], {})
 
 
 def _hvp(frame: Any, function: Any, primals: Any, tangents: Any) -> Any:
@@ -563,5 +575,7 @@ _HANDLERS: dict[str, Callable[..., Any]] = {
     "vmap": _vmap,
     "jit": _call,
     "checkpoint": _call,
+    "push": _pushed,
+    "pull": _pulled,
     "stop_gradient": _stop_gradient,
 }

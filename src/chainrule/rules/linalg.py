@@ -29,7 +29,7 @@ import numpy as np
 
 from chainrule.core.batch import Rows, align, batching
 from chainrule.core.define import elementwise, general, multilinear
-from chainrule.core.dispatch import Tracer, bind, dtype_of, innermost, shape_of
+from chainrule.core.dispatch import Tracer, bind, dtype_of, innermost, is_symbol, shape_of
 from chainrule.core.linear import GeneralSlot, LinearSlot, fit
 from chainrule.core.primitive import Primitive, register
 from chainrule.errors import UnsupportedError, user_line
@@ -136,8 +136,21 @@ def _pairs(*shapes: tuple[tuple[int, ...], tuple[int, ...]], **params: Any) -> A
 # -- products -----------------------------------------------------------------------------------------
 
 
+def _are_matrices(ct: Any, other: Any) -> bool:
+    """Whether both are plain real matrices, for which the short way is taken."""
+    return (
+        ct.__class__ is np.ndarray
+        and other.__class__ is np.ndarray
+        and ct.ndim == 2
+        and other.ndim == 2
+        and other.dtype.kind == "f"
+    )
+
+
 def _matmul_left(ct: Any, a: Any, b: Any) -> Any:
     """ct b^T, for vectors, matrices and stacks of them."""
+    if _are_matrices(ct, b) and len(a.shape) == 2:
+        return np.matmul(ct, b.T)
     b = _conj(b)
     if b.ndim == 1:
         return ct * b if a.ndim == 1 else _column(ct) * b
@@ -151,6 +164,8 @@ def _matmul_left(ct: Any, a: Any, b: Any) -> Any:
 
 def _matmul_right(ct: Any, a: Any, b: Any) -> Any:
     """a^T ct."""
+    if _are_matrices(ct, a) and len(b.shape) == 2:
+        return np.matmul(a.T, ct)
     a = _conj(a)
     n = a.shape[-1]
     if a.ndim == 1:
@@ -372,10 +387,10 @@ def _regular_inverse(x: Any) -> Any:
 
 def _cofactors(y: Any, x: Any) -> Any:
     """The derivatives of the determinant y with respect to the elements of x."""
-    inverse = _regular_inverse(innermost(x))
-    if inverse is None:
+    inverse = None if is_symbol(x) else _regular_inverse(innermost(x))
+    if inverse is None and not is_symbol(x):
         return _singular_cofactors(x)
-    if isinstance(x, Tracer):
+    if isinstance(x, Tracer):  # a program raises at singular matrices
         inverse = inv(x)
     return reshape(y, shape=(*shape_of(y), 1, 1)) * mT(inverse)
 
@@ -470,20 +485,20 @@ slogdet = general(
 
 def read_triangle(x: Any, upper: bool) -> Any:
     """The Hermitian matrix whose one triangle is that of x."""
-    n = shape_of(x)[-1]
-    weights = np.ones((n, n), np.dtype(dtype_of(x).char.lower())) - 0.5 * np.eye(n, dtype=dtype_of(x).char.lower())
-    half = tri(x, k=0, upper=upper) * weights
+    half = _halved_triangle(x, upper)
     return half + _mH(half)
+
+
+def _halved_triangle(x: Any, upper: bool) -> Any:
+    """One triangle of x and half of its diagonal."""
+    return 0.5 * (tri(x, k=0, upper=upper) + tri(x, k=1 if upper else -1, upper=upper))
 
 
 def _cholesky_map(y: Any, x: Any) -> Any:
     def push(dx: Any) -> Any:
         inverse = inv(y)
-        n = shape_of(y)[-1]
-        weights = np.tril(np.ones((n, n), dtype_of(y).char.lower()))
-        weights[np.diag_indices(n)] = 0.5
         inner = matmul(matmul(inverse, read_triangle(dx, False)), _mH(inverse))
-        return matmul(y, weights * inner)
+        return matmul(y, _halved_triangle(inner, False))
 
     return push
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.core.define import general, linear
 from chainrule.core.dispatch import Meta, innermost, meta_of, shape_of
-from chainrule.core.linear import LinearMap, Slot, cast
+from chainrule.core.linear import Linear, LinearMap, Slot, cast
 from chainrule.core.live import Masked, dense, linear_live
 from chainrule.core.primitive import Primitive, register
 from chainrule.rules.elementwise import Samples, where
@@ -32,6 +32,7 @@ __all__ = [
     "prod_last",
     "running",
     "sum_",
+    "total_of",
 ]
 
 
@@ -74,6 +75,16 @@ sum_ = linear(
     _spread,
     samples=_samples(2, 3, axis=(1,), keepdims=False),
 )
+_EVERYTHING = {"axis": None, "keepdims": False}
+
+
+def total_of(shape: tuple[int, ...], dtype: Any) -> LinearMap:
+    """The map of the sum of all elements."""
+    x = Meta(shape, dtype)
+    slot: Any = sum_.slot(0)
+    return Linear(slot, sum_, 0, (x,), _EVERYTHING, x, Meta((), dtype))
+
+
 cumsum = linear(
     "cumsum",
     lambda x, *, axis: np.cumsum(x, axis),

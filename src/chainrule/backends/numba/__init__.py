@@ -1,0 +1,1 @@
+"""Machine code by Numba: the one package that imports Numba and LLVM."""

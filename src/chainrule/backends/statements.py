@@ -1,0 +1,408 @@
+"""The nodes of one function as Python statements.
+
+A number that is used once and that the user has no name for becomes part of the expression that uses it: it is
+held back in `pending` until then, and written down earlier if a name that it reads is about to be assigned, an array
+that it reads to be written, or a branch or a loop to begin. Statements are a tree, for which `python` finds the text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chainrule.backends.expressions import ATOM, Expression, constant, name, negated, operation, subscript
+from chainrule.backends.layouts import layouts_of
+from chainrule.backends.lives import ANONYMOUS, share
+from chainrule.backends.names import distinct, names_of
+from chainrule.ir.nodes import (
+    AddInto,
+    Alloc,
+    Atom,
+    Block,
+    Call,
+    Check,
+    Const,
+    Copy,
+    Dim,
+    For,
+    Function,
+    If,
+    Incr,
+    Let,
+    Line,
+    Load,
+    Node,
+    Op,
+    Print,
+    Raise,
+    Reserve,
+    Slice,
+    Store,
+    Var,
+    View,
+    While,
+)
+from chainrule.ir.walk import effects, is_number, nodes_of, reads, roots_of
+
+__all__ = ["Statement", "Writer"]
+
+_LONGEST = 64  # characters of an expression within another
+_OPS = {
+    "matmul": "{} @ {}",
+    "solve": "np.linalg.solve({}, {})",
+    "inv": "np.linalg.inv({})",
+    "det": "np.linalg.det({})",
+    "slogdet": "np.linalg.slogdet({})",
+    "cholesky": "np.linalg.cholesky({})",
+    "argsort": 'np.argsort({}, kind="mergesort")',
+}
+_FORTRAN = frozenset({"solve", "inv", "cholesky"})  # Numba's results are in Fortran's order
+
+
+@dataclass(slots=True)
+class Statement:
+    """A line of text, the user's line it comes from, and the statements inside it."""
+
+    text: str
+    line: Line | None = None
+    body: list[Statement] | None = None
+
+
+class Writer:
+    """Writes one function. `compiled`: for Numba, which is quick to compile loops and slow on array expressions."""
+
+    def __init__(self, function: Function, functions: dict[Function, str], compiled: bool) -> None:
+        self.function, self.functions, self.compiled = function, functions, compiled
+        self.lives = share(function)
+        self.names = names_of(function, self.lives, functions.values())
+        self.used = {*self.names.values(), *functions.values()}
+        self.roots = roots_of(function)
+        self.layouts = layouts_of(function)
+        self.uses = Counter(a for n in nodes_of(function.body) for a in reads(n) if isinstance(a, Var))
+        self.uses.update(a for a in function.results if isinstance(a, Var))
+        self.lines: list[Statement] = []
+        self.pending: dict[Var, Expression] = {}
+        self.line: Line | None = None
+
+    def body(self) -> list[Statement]:
+        """The statements of the function."""
+        self.run(self.function.body)
+        results = [self.value(r) for r in self.function.results]
+        self.line = None
+        if results:
+            self.emit(f"return {', '.join(r.text for r in results)}")
+        return self.lines
+
+    def run(self, block: Block) -> None:
+        for node in block.nodes:
+            self.line = node.line
+            _WRITE[node.__class__](self, node)
+
+    # -- values that are held back
+
+    def value(self, atom: Atom) -> Expression:
+        """The expression for `atom`, to be part of what is written next."""
+        if isinstance(atom, Var):
+            held = self.pending.pop(atom, None)
+            return name(self.names[atom]) if held is None else held
+        return constant(atom.value if isinstance(atom, Const) else 0, atom.type)
+
+    def text(self, atom: Atom) -> str:
+        return self.value(atom).text
+
+    def flush(self, wanted: Callable[[Expression], bool] = lambda held: True) -> None:
+        """Write down what is held back and wanted."""
+        for var in [v for v, held in self.pending.items() if wanted(held)]:
+            held = self.pending.pop(var)
+            self.lines.append(Statement(f"{self.names[var]} = {held.text}", held.line))
+
+    def emit(self, text: str, body: list[Statement] | None = None) -> None:
+        self.lines.append(Statement(text, self.line, body))
+
+    def assign(self, target: str, value: Expression) -> None:
+        self.flush(lambda held: target in held.names)
+        symbol, left, right = value.parts or ("", "", "")
+        if symbol in _AUGMENTED and left == target:
+            self.emit(f"{target} {symbol}= {right}")
+        elif symbol in ("+", "*") and right == target:
+            self.emit(f"{target} {symbol}= {left}")
+        else:
+            self.emit(f"{target} = {value.text}")
+
+    def writing(self, node: Node) -> None:
+        """`node` is about to write to arrays."""
+        written = {self.roots[a] for a in effects(node)}
+        if written:
+            self.flush(lambda held: not written.isdisjoint(held.roots))
+
+    def define(self, out: Var, value: Expression, hints: Iterable[str] = ANONYMOUS) -> None:
+        """`out` has `value`, which is held back if it may be."""
+        if not self.uses[out]:
+            return
+        alone = len(self.lives.members[self.lives.find(out)]) == 1
+        if alone and self.uses[out] == 1 and out.hint in hints and len(value.text) <= _LONGEST:
+            self.pending[out] = value if self.line is None else value._replace(line=self.line)
+        else:
+            self.assign(self.names[out], value)
+
+    # -- scalars and memory
+
+    def let(self, node: Let) -> None:
+        if self.uses[node.out]:
+            dtypes = [a.type.dtype for a in node.args]
+            values = [self.value(a) for a in node.args]
+            self.define(node.out, operation(node.op, values, dtypes, node.out.type.dtype))
+
+    def cell(self, node: Load | Store | Incr) -> Expression:
+        return subscript(self.names[node.array], [self.value(i) for i in node.index], self.roots[node.array])
+
+    def load(self, node: Load) -> None:
+        if self.uses[node.out]:
+            self.define(node.out, self.cell(node))
+
+    def store(self, node: Store) -> None:
+        value, cell = self.text(node.value), self.cell(node).text
+        self.writing(node)
+        self.emit(f"{cell} = {value}")
+
+    def increment(self, node: Incr) -> None:
+        value, cell = self.value(node.value), self.cell(node).text
+        self.writing(node)
+        if value.parts is not None and value.parts[:2] == ("-", ""):
+            self.emit(f"{cell} -= {value.parts[2]}")
+        else:
+            self.emit(f"{cell} += {value.text}")
+
+    def view(self, node: View) -> None:
+        array = self.names[node.array]
+        if node.kind == "index":
+            text = f"{array}[{self.items(node.items)}]"
+        elif node.kind == "reshape":
+            text = f"{array}.reshape({', '.join(self.text(i) for i in node.items)})"
+        elif [i.value for i in node.items] == [1, 0]:
+            text = f"{array}.T"
+        else:
+            text = f"{array}.transpose({', '.join(self.text(i) for i in node.items)})"
+        self.assign(self.names[node.out], Expression(text))
+
+    def items(self, items: Sequence[Any]) -> str:
+        """What stands in brackets; whole axes at the end are left out, which Numba knows to be contiguous."""
+        texts = [self.item(i) for i in items]
+        while len(texts) > 1 and texts[-1] == ":":
+            texts.pop()
+        return ", ".join(texts)
+
+    def item(self, item: Any) -> str:
+        if item is None:
+            return "None"
+        if not isinstance(item, Slice):
+            return self.text(item)
+        lower, upper, step = ("" if bound is None else self.text(bound) for bound in item)
+        return f"{lower}:{upper}" + (f":{step}" if step not in ("", "1") else "")
+
+    def alloc(self, node: Alloc) -> None:
+        out, extents = node.out, [self.text(e) for e in node.shape]
+        shape = extents[0] if len(extents) == 1 else f"({', '.join(extents)})"
+        dtype = "" if out.type.dtype == "float64" else f", np.{_DTYPE.get(out.type.dtype, out.type.dtype)}"
+        if node.fill is None:
+            made = f"np.empty({shape}{dtype})"
+        elif is_number(node.fill, 0) and not str(node.fill.value).startswith("-"):
+            made = f"np.zeros({shape}{dtype})"
+        else:
+            made = f"np.full({shape}, {self.text(node.fill)}{dtype})"
+        self.assign(self.names[out], Expression(made))
+
+    def copy(self, node: Copy) -> None:
+        self.assign(self.names[node.out], Expression(f"{self.names[node.array]}.copy()"))
+
+    def add_into(self, node: AddInto) -> None:
+        array, source = self.names[node.array], self.names[node.source]
+        self.writing(node)
+        if not self.compiled:
+            self.emit(f"{array} += {source}")
+            return
+        indices = [distinct("ijkl"[k % 4], self.used) for k in range(node.array.type.ndim)]  # type: ignore[union-attr]
+        cell = ", ".join(indices)
+        body = [Statement(f"{array}[{cell}] += {source}[{cell}]", self.line)]
+        for k in reversed(range(len(indices))):
+            body = [Statement(f"for {indices[k]} in range({array}.shape[{k}]):", self.line, body)]
+        self.lines += body
+
+    def dim(self, node: Dim) -> None:
+        array = self.names[node.array]
+        value = Expression(f"{array}.shape[{node.axis}]", names=frozenset([array]))
+        of = node.array.hint
+        self.define(node.out, value, {*ANONYMOUS, f"n_{of}", f"n{node.axis}_{of}"})
+
+    def reserve(self, node: Reserve) -> None:
+        array, size = self.names[node.array], self.value(node.size)
+        self.flush(lambda held: array in held.names)
+        if size.level < ATOM or "(" in size.text:
+            needed = distinct("size", self.used)
+            self.emit(f"{needed} = {size.text}")
+            size = name(needed)
+        grown = Statement(f"{array} = grow({array}, {size.text})", self.line)
+        self.emit(f"if {array}.shape[0] < {size.text}:", [grown])
+
+    # -- operations on whole arrays, calls, messages
+
+    def op(self, node: Op) -> None:
+        args = [self.contiguous(a) for a in node.args]
+        made = _OPS[node.op].format(*args)
+        if self.compiled and node.op in _FORTRAN and getattr(node.outs[0].type, "ndim", 0) > 1:
+            made = f"np.ascontiguousarray({made})"
+        self.results(node.outs, made)
+
+    def contiguous(self, atom: Atom) -> str:
+        if self.compiled and isinstance(atom, Var) and self.layouts.get(atom) == "A":
+            return f"np.ascontiguousarray({self.names[atom]})"
+        return self.text(atom)
+
+    def results(self, outs: Sequence[Var], made: str) -> None:
+        targets = [self.names[v] for v in outs]
+        self.flush(lambda held: not held.names.isdisjoint(targets))
+        self.emit(f"{', '.join(targets)} = {made}" if targets else made)
+
+    def call(self, node: Call) -> None:
+        args = [self.text(a) for a in node.args]
+        self.writing(node)
+        self.results(node.outs, f"{self.functions[node.function]}({', '.join(args)})")
+
+    def message(self, exception: str, parts: Sequence[str | Atom]) -> str:
+        texts = [quoted(p) if isinstance(p, str) else self.text(p) for p in parts]
+        if all(isinstance(p, str) for p in parts):
+            return f"raise {exception}({quoted(''.join(map(str, parts)))})"
+        if self.compiled:  # Numba formats no numbers: whoever catches it joins the parts
+            return f"raise {exception}({', '.join(texts)})"
+        braced = [
+            p.replace("{", "{{").replace("}", "}}") if isinstance(p, str) else f"{{{t}}}"
+            for p, t in zip(parts, texts, strict=True)
+        ]
+        return f"raise {exception}(f{quoted(''.join(braced))})"
+
+    def stop(self, node: Raise) -> None:
+        self.emit(self.message(node.exception, node.parts))
+
+    def check(self, node: Check) -> None:
+        test = negated(self.value(node.test))
+        self.emit(f"if {test.text}:", [Statement(self.message(node.exception, node.parts), self.line)])
+
+    def write(self, node: Print) -> None:
+        texts = [quoted(p) if isinstance(p, str) else self.text(p) for p in node.parts]
+        self.emit(f"print({', '.join(texts)})")
+
+    # -- control
+
+    @contextlib.contextmanager
+    def nested(self) -> Iterator[list[Statement]]:
+        """Write into a list of its own."""
+        outer = self.lines, self.pending, self.line
+        self.lines, self.pending = [], {}
+        yield self.lines
+        self.lines, self.pending, self.line = outer
+
+    def copies(self, pairs: Iterable[tuple[Var, Atom]]) -> None:
+        """Parallel assignments, one after another where the order can be chosen."""
+        if self.lines and self.lines[-1].text.startswith("raise "):
+            return
+        self.assign_all([(self.names[target], self.value(source)) for target, source in pairs])
+
+    def assign_all(self, pairs: Sequence[tuple[str, Expression]]) -> None:
+        waiting = [(target, value) for target, value in pairs if value.text != target]
+        while waiting:
+            free = next((p for p in waiting if not any(p[0] in q[1].names for q in waiting if q is not p)), None)
+            if free is None:
+                targets, values = zip(*waiting, strict=True)
+                self.emit(f"{', '.join(targets)} = {', '.join(v.text for v in values)}")
+                return
+            self.line = free[1].line
+            self.assign(*free)
+            waiting.remove(free)
+
+    def branch(self, node: If) -> None:
+        test = self.value(node.test)
+        self.flush()
+        with self.nested() as then:
+            self.run(node.then)
+            self.copies((m.out, m.then) for m in node.merges)
+        with self.nested() as orelse:
+            self.run(node.orelse)
+            self.copies((m.out, m.orelse) for m in node.merges)
+        if then:
+            self.emit(f"if {test.text}:", then)
+            if orelse:
+                self.emit("else:", orelse)
+        elif orelse:
+            self.emit(f"if {negated(test).text}:", orelse)
+
+    def enter(self, node: For | While, bounds: Sequence[Expression] = ()) -> list[str]:
+        """Assign what the carries begin with; return the texts of `bounds`, which are evaluated after that."""
+        inits = [(self.names[c.param], self.value(c.init)) for c in node.carries]
+        assigned = {target for target, value in inits if value.text != target}
+        self.flush()
+        texts = []
+        for bound in bounds:
+            text = bound.text
+            if not assigned.isdisjoint(bound.names):
+                text = distinct("t", self.used)
+                self.emit(f"{text} = {bound.text}")
+            texts.append(text)
+        self.assign_all(inits)
+        self.line = node.line
+        return texts
+
+    def count(self, node: For) -> None:
+        bounds = [self.value(b) for b in (node.lower, node.upper, node.step)]
+        lower, upper, step = self.enter(node, bounds)
+        shown = [lower, upper, step]
+        if step == "1":
+            shown = [upper] if lower == "0" else [lower, upper]
+        with self.nested() as body:
+            self.run(node.body)
+            self.copies((c.param, c.next) for c in node.carries)
+        self.emit(f"for {self.names[node.index]} in range({', '.join(shown)}):", body or [Statement("pass")])
+
+    def repeat(self, node: While) -> None:
+        self.enter(node)
+        with self.nested() as body:
+            self.run(node.head)
+            test = self.value(node.test)
+            head = len(body)
+            if head:
+                self.emit(f"if {negated(test).text}:", [Statement("break")])
+            self.run(node.body)
+            self.copies((c.param, c.next) for c in node.carries)
+        self.emit("while True:" if head else f"while {test.text}:", body or [Statement("pass")])
+
+
+def quoted(text: str) -> str:
+    """`text` as a literal in double quotes, where that is as short."""
+    return repr(text) if '"' in text or "'" in text else f'"{repr(text)[1:-1]}"'
+
+
+_AUGMENTED = frozenset({"+", "-", "*", "/", "//", "%", "**"})
+_DTYPE = {"bool": "bool_"}
+
+_WRITE: dict[type[Node], Callable[[Writer, Any], None]] = {
+    Let: Writer.let,
+    Load: Writer.load,
+    Store: Writer.store,
+    Incr: Writer.increment,
+    View: Writer.view,
+    Alloc: Writer.alloc,
+    Copy: Writer.copy,
+    AddInto: Writer.add_into,
+    Dim: Writer.dim,
+    Reserve: Writer.reserve,
+    Op: Writer.op,
+    Call: Writer.call,
+    If: Writer.branch,
+    For: Writer.count,
+    While: Writer.repeat,
+    Raise: Writer.stop,
+    Check: Writer.check,
+    Print: Writer.write,
+}

@@ -1,0 +1,107 @@
+"""What the written programs call beside NumPy: plain functions of numbers that Numba compiles too.
+
+Each answers what the primitive of its name evaluates to, special values included. Single precision may be
+answered in double precision: the text rounds the result.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "angle",
+    "complex_power",
+    "difference",
+    "frexp_exponent",
+    "frexp_mantissa",
+    "grow",
+    "heaviside",
+    "logistic",
+    "modf_fraction",
+    "power_log",
+    "sinc",
+    "truncated_remainder",
+    "unit_gap",
+]
+
+
+def grow(array: Any, size: Any) -> Any:
+    """A longer array, of at least `size` rows, that begins with those of `array`."""
+    longer = np.empty((max(size, 2 * array.shape[0]), *array.shape[1:]), array.dtype)
+    for i in range(array.shape[0]):
+        longer[i] = array[i]
+    return longer
+
+
+def unit_gap(x: Any) -> Any:
+    """1 - x²"""
+    return (1 - x) * (1 + x)
+
+
+def difference(x: Any, y: Any) -> Any:
+    """x - y, and 0 for equal infinities."""
+    return 0.0 if x == y else x - y
+
+
+def logistic(x: Any) -> Any:
+    """1 / (1 + e⁻ˣ)"""
+    t = np.exp(-abs(x))
+    return (1.0 if x >= 0 else t) / (1 + t)
+
+
+def heaviside(x: Any, middle: Any) -> Any:
+    """0 or 1, and `middle` at 0."""
+    if x == 0:
+        return middle * 1.0
+    return 0.0 if x < 0 else 1.0 if x > 0 else x * 1.0
+
+
+def sinc(x: Any) -> Any:
+    """sin(πx) / (πx)"""
+    t = np.pi * x
+    return np.sin(t) / t if x != 0 else t * 0.0 + 1.0
+
+
+def angle(z: Any) -> Any:
+    return np.arctan2(z.imag, z.real)
+
+
+def modf_fraction(x: Any) -> Any:
+    """What is behind the point, with the sign of `x`."""
+    return np.copysign(0.0 if abs(x) == np.inf else x - np.trunc(x), x)
+
+
+def frexp_mantissa(x: Any) -> Any:
+    return math.frexp(x)[0]
+
+
+def frexp_exponent(x: Any) -> Any:
+    return math.frexp(x)[1]
+
+
+def truncated_remainder(x: Any, y: Any) -> Any:
+    """The remainder of integers with the sign of `x`, 0 for a divisor 0."""
+    if y == 0:
+        return 0
+    rest = abs(x) % abs(y)
+    return -rest if x < 0 else rest
+
+
+def complex_power(x: Any, n: Any) -> Any:
+    if n == 0:
+        return 1 + 0j
+    if x == 0:
+        return 0j if n.real > 0 else complex(np.nan, np.nan)
+    return x**n
+
+
+def power_log(x: Any, n: Any, k: Any) -> Any:
+    """xⁿ log(x)ᵏ, and at 0 its limit."""
+    if x != 0:
+        return x**n * np.log(x) ** k
+    if n > 0:
+        return 0.0
+    return -np.inf if k % 2 else np.inf

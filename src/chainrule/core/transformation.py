@@ -1,0 +1,41 @@
+"""What a transformed function is made of, for those who read programs instead of running them.
+
+``grad(f)`` is a Python function to eager mode. Native mode has to know that it is the gradient of `f`: `mark`
+says so, and hands a transformation of a jitted function to native mode as a whole.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+__all__ = ["Mark", "jitted", "mark", "mark_of"]
+
+
+class Mark(NamedTuple):
+    """A transformation: its name, the function it was applied to, and its options."""
+
+    kind: str
+    function: Callable[..., Any]
+    options: dict[str, Any]
+    owner: Any  # a weak reference to the function it belongs to: wrappers copy attributes
+
+
+def mark(transformed: Callable[..., Any], kind: str, function: Callable[..., Any], **options: Any) -> Any:
+    """`transformed`, marked as ``kind(function, **options)``; jitted, if `function` is."""
+    transformed.__transformation__ = Mark(kind, function, options, weakref.ref(transformed))  # type: ignore[attr-defined]
+    native = jitted(function)
+    return transformed if native is None else native.like(transformed)
+
+
+def mark_of(target: Any) -> Mark | None:
+    """The mark of a transformed function, None for other objects."""
+    found = getattr(target, "__transformation__", None)
+    return found if isinstance(found, Mark) and found.owner() is target else None
+
+
+def jitted(function: Any) -> Any:
+    """`function`, if native mode runs it, else None."""
+    found = mark_of(function)
+    return function if found is not None and found.kind == "jit" else None

@@ -1,0 +1,1 @@
+"""Native mode: from a function and its arguments to a compiled program, and back."""

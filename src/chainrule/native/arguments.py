@@ -1,0 +1,106 @@
+"""Arguments of a native program: what kinds they are, and the numbers and arrays in them.
+
+`signature` takes the arguments apart: a key that is equal for calls one program can serve, and the flat list of
+what the program takes. Integers of other widths become int64; other dtypes are refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from chainrule.core.dispatch import Tracer
+from chainrule.errors import ArgumentError
+from chainrule.frontends.program import ArrayKind, NumberKind, RecordKind, StaticKind
+
+__all__ = ["Structure", "is_traced", "signature"]
+
+_DTYPES = {np.dtype(t): t for t in ("float64", "float32", "int64", "bool", "complex128", "complex64")}
+_SCALARS: dict[type, NumberKind] = {
+    float: NumberKind("float64", True),
+    int: NumberKind("int64", True),
+    bool: NumberKind("bool", True),
+    complex: NumberKind("complex128", True),
+    **{d.type: NumberKind(name, False) for d, name in _DTYPES.items()},
+}
+Structure = Any
+
+
+def signature(value: Any, flat: list[Any], name: str) -> Any:
+    """The kind of `value`, hashable; the numbers and arrays in it are appended to `flat`."""
+    kind = _SCALARS.get(value.__class__)
+    if kind is not None:
+        flat.append(value)
+        return kind
+    match value:
+        case np.ndarray():
+            return _array(value, flat, name)
+        case tuple() if hasattr(value, "_fields"):
+            fields = zip(type(value)._fields, value, strict=True)  # type: ignore[attr-defined]
+            return RecordKind(type(value), tuple((k, signature(v, flat, name)) for k, v in fields))
+        case tuple():
+            return ("tuple", *(signature(v, flat, name) for v in value))
+        case list():
+            return ("list", *(signature(v, flat, name) for v in value))
+        case dict():
+            return ("dict", *((k, signature(v, flat, name)) for k, v in value.items()))
+        case None | str():
+            return StaticKind(value)
+        case np.integer():
+            flat.append(int(value))
+            return NumberKind("int64", False)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [f.name for f in dataclasses.fields(value)]
+        return RecordKind(type(value), tuple((n, signature(getattr(value, n), flat, name)) for n in names))
+    if callable(value) and not isinstance(value, np.generic):
+        return StaticKind(value)
+    raise ArgumentError(
+        f"argument {name} has the type {type(value).__module__}.{type(value).__qualname__}, which native mode does not "
+        "know: pass numbers, NumPy arrays of float64, float32, int64, bool or complex128, and tuples, lists, dicts, "
+        "named tuples or dataclasses of them"
+    )
+
+
+def _array(value: np.ndarray[Any, Any], flat: list[Any], name: str) -> Any:
+    dtype = _DTYPES.get(value.dtype)
+    if dtype is None:
+        if value.dtype.kind not in "iu":
+            raise ArgumentError(
+                f"argument {name} is an array of {value.dtype}; native mode computes with float64, float32, int64, bool "
+                "and complex128: convert it with .astype"
+            )
+        value, dtype = value.astype(np.int64), "int64"
+    if not value.ndim:
+        flat.append(value[()])
+        return NumberKind(dtype, False)
+    flat.append(value)
+    return ArrayKind(dtype, tuple([d == 1 for d in value.shape]))
+
+
+def nest(kind: Any) -> Structure:
+    """The nest of kinds that `read_program` takes, from a key."""
+    match kind:
+        case ("tuple", *items):
+            return tuple(nest(k) for k in items)
+        case ("list", *items):
+            return [nest(k) for k in items]
+        case ("dict", *items):
+            return {k: nest(v) for k, v in items}
+        case RecordKind(cls=cls, fields=fields):
+            return RecordKind(cls, tuple((k, nest(v)) for k, v in fields))
+    return kind
+
+
+def is_traced(flat: Any) -> bool:
+    """Whether a traced value is among the arguments, at any depth."""
+    if isinstance(flat, Tracer):
+        return True
+    if isinstance(flat, (tuple, list)):
+        return any(is_traced(v) for v in flat)
+    if isinstance(flat, dict):
+        return any(is_traced(v) for v in flat.values())
+    if dataclasses.is_dataclass(flat) and not isinstance(flat, type):
+        return any(is_traced(getattr(flat, f.name)) for f in dataclasses.fields(flat))
+    return False

@@ -1,0 +1,324 @@
+"""`jit`: a function whose program is read, transformed and compiled at its first call with each kind of arguments.
+
+A call takes its arguments apart, finds the program of their kinds whose guards hold (nothing it was built on has
+changed), and runs it. Arrays enter C-contiguous; what the program writes to must not share memory with another
+argument.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.core.transformation import Mark, mark, mark_of
+from chainrule.errors import AliasError, ArgumentError
+from chainrule.frontends.program import Program, read_program
+from chainrule.frontends.source import Parsed, read, unwrap
+from chainrule.ir.nodes import Array
+from chainrule.native.arguments import is_traced, nest, signature
+from chainrule.native.results import builder
+from chainrule.transforms.forward import jvp
+from chainrule.transforms.reverse import vjp
+from chainrule.transforms.simplify import simplify
+
+__all__ = ["Jitted", "Specialisation", "jit", "source"]
+
+_BACKENDS = ("numba", "python", "interpreter")
+
+
+def jit(
+    f: Callable[..., Any] | None = None,
+    *,
+    fastmath: bool | str = "sums",
+    cache: bool = True,
+    backend: str = "numba",
+    verify: bool = False,
+) -> Any:
+    """Compile a function of ordinary Python: its source is read, transformed and handed to Numba.
+
+    Parameters
+    ----------
+    f : callable
+        A function in the language of native mode, or a transformation of one: ``jit(grad(f))``.
+    fastmath : {"sums", True, False}
+        Whether rounding may change; see the page on native mode.
+    cache : bool
+        Keep compiled programs on disk.
+    backend : {"numba", "python", "interpreter"}
+        What runs the program: machine code, the text that `source` prints as ordinary Python (a debugger steps
+        through it), or the reference interpreter.
+    verify : bool
+        Run every call on all back ends, compare them, and raise where they part.
+
+    Returns
+    -------
+    Jitted
+        Takes the arguments of `f`; compiled once per types of its arguments.
+
+    Examples
+    --------
+    >>> import numpy as np, chainrule as cr
+    >>> @cr.jit
+    ... def total(x):
+    ...     s = 0.0
+    ...     for i in range(len(x)):
+    ...         s += x[i] ** 2
+    ...     return s
+    >>> total(np.array([1.0, 2.0]))
+    5.0
+    >>> cr.grad(total)(np.array([1.0, 2.0]))
+    array([2., 4.])
+    """
+    if backend not in _BACKENDS:
+        raise ArgumentError(f"backend={backend!r}: choose one of {', '.join(_BACKENDS)}")
+    if fastmath not in ("sums", True, False):
+        raise ArgumentError(f'fastmath={fastmath!r}: choose "sums", True or False')
+    options = {"fastmath": fastmath, "cache": cache, "backend": backend, "verify": verify}
+    if f is None:
+        return functools.partial(jit, **options)
+    if isinstance(f, Jitted):
+        return f.like(f.function)
+    if not callable(f):
+        raise ArgumentError(f"jit takes a function, not {type(f).__name__}: write chainrule.jit(f)(x)")
+    return Jitted(f, options)
+
+
+class Specialisation:
+    """The program of one kind of arguments, with what it was built on."""
+
+    def __init__(self, program: Program, options: dict[str, Any]) -> None:
+        self.program = program
+        self.function = simplify(program.function)
+        self.result = builder(program.result)
+        self.written = tuple(k for k, p in enumerate(program.function.params) if p in program.function.writes)
+        self.arrays = tuple(k for k, p in enumerate(program.function.params) if isinstance(p.type, Array))
+        self.run = _runner(self.function, options)
+        self.single = len(self.function.results) == 1
+
+    def holds(self) -> bool:
+        """Whether nothing that the program was built on has changed."""
+        return all(_unchanged(g) for g in self.program.guards) and all(_fits(c) for c in self.program.captures)
+
+    def __call__(self, flat: list[Any]) -> Any:
+        args = [*flat, *[c.get() for c in self.program.captures]]
+        back: list[tuple[Any, Any]] = []
+        if self.written:
+            self._check_aliases(args)
+        for k in self.arrays:
+            value = args[k]
+            if not value.flags.c_contiguous or not value.flags.writeable:
+                args[k] = value.copy(order="C")
+                if k in self.written:
+                    if not value.flags.writeable:
+                        raise ArgumentError(
+                            f"the function writes to {self.program.function.params[k].hint!r}, a read-only array"
+                        )
+                    back.append((value, args[k]))
+        made = self.run(*args)
+        for value, copy in back:
+            value[...] = copy
+        return self.result(iter((made,) if self.single else made))
+
+    def _check_aliases(self, args: list[Any]) -> None:
+        for k in self.written:
+            for other in self.arrays:
+                if other != k and np.may_share_memory(args[k], args[other]):
+                    names = [self.program.function.params[n].hint for n in (k, other)]
+                    raise AliasError(
+                        f"the function writes to {names[0]!r}, which may share memory with {names[1]!r}: pass copies"
+                    )
+
+
+def _unchanged(guard: Any) -> bool:
+    try:
+        value = guard.get()
+    except Exception:
+        return False
+    match guard.kind:
+        case "is":
+            return value is guard.expected
+        case "==":
+            return type(value) is type(guard.expected) and bool(value == guard.expected)
+        case "len":
+            return isinstance(value, (tuple, list)) and len(value) == guard.expected
+        case "keys":
+            return isinstance(value, dict) and tuple(value) == guard.expected
+    return type(value) is guard.expected
+
+
+def _fits(capture: Any) -> bool:
+    """Whether a captured number or array still has its kind."""
+    try:
+        value = capture.get()
+    except Exception:
+        return False
+    kind = capture.var.type
+    if isinstance(kind, Array):
+        return isinstance(value, np.ndarray) and value.dtype.name == kind.dtype and value.ndim == kind.ndim
+    return np.asarray(value).dtype.name == kind.dtype and (type(value) in (float, complex)) is capture.weak
+
+
+def _runner(function: Any, options: dict[str, Any]) -> Callable[..., Any]:
+    from chainrule.backends.compile import plain
+    from chainrule.backends.python import write
+    from chainrule.ir.evaluate import evaluate
+
+    if options["verify"]:
+        from chainrule.native.verify import compared
+
+        return compared(function, options)
+    if options["backend"] == "interpreter":
+        return lambda *args: _one(evaluate(function, list(args)))
+    if options["backend"] == "python":
+        return plain(write(function))
+    from chainrule.backends.numba.compile import compiled
+
+    return compiled(write(function, "compiled"), fastmath=options["fastmath"], cache=options["cache"]).call
+
+
+def _one(results: tuple[Any, ...]) -> Any:
+    return results[0] if len(results) == 1 else results
+
+
+class Jitted:
+    """A function that native mode runs; made by `jit`."""
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        self.function = function
+        self.options = options
+        self._programs: dict[Any, list[Specialisation]] = {}
+        self._derived: dict[str, Jitted] = {}
+        functools.update_wrapper(self, _innermost(function))
+        self.__transformation__ = Mark("jit", function, {}, weakref.ref(self))
+
+    def __repr__(self) -> str:
+        return f"<jitted {getattr(self.function, '__qualname__', self.function)}>"
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def like(self, function: Callable[..., Any]) -> Jitted:
+        """`function`, jitted with the same options."""
+        return Jitted(function, self.options)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if is_traced(args) or is_traced(kwargs):
+            from chainrule.native.traced import call_traced
+
+            return call_traced(self, args, kwargs)
+        flat: list[Any] = []
+        key = self._key(args, kwargs, flat)
+        for found in self._programs.get(key, ()):
+            if found.holds():
+                return found(flat)
+        return self._specialise(key)(flat)
+
+    # -- transformations that are called at once
+
+    def can_run(self, values: Any) -> bool:
+        """Whether native mode takes these arguments: none of them is traced."""
+        return not is_traced(values)
+
+    def _derive(self, kind: str) -> Jitted:
+        """``kind(self)`` as a jitted function."""
+        made = self._derived.get(kind)
+        if made is None:
+
+            def derived(*args: Any) -> Any:
+                raise AssertionError("read, never run")
+
+            made = self._derived[kind] = mark(functools.wraps(_innermost(self))(derived), kind, self)
+        return made
+
+    def jvp(self, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        """Value and directional derivative."""
+        return self._derive("push")(primals, tangents)
+
+    def pull(self, primals: tuple[Any, ...], ct: Any) -> Any:
+        """The cotangents of all primals."""
+        return self._derive("pull")(primals, ct)
+
+    def vjp(self, primals: tuple[Any, ...]) -> Any:
+        """Value and pullback, which evaluates the function again."""
+        held = copy.deepcopy(primals)
+        return self(*copy.deepcopy(primals)), lambda ct: self.pull(held, ct)
+
+    def linearize(self, primals: tuple[Any, ...]) -> Any:
+        """Value and pushforward, which evaluates the function again."""
+        held = copy.deepcopy(primals)
+        push = self._derive("push")
+        return self(*copy.deepcopy(primals)), lambda *tangents: push(held, tangents)[1]
+
+    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any], flat: list[Any]) -> Any:
+        key = tuple([signature(a, flat, str(k)) for k, a in enumerate(args)])
+        if kwargs:
+            return key, tuple((k, signature(v, flat, k)) for k, v in kwargs.items())
+        return key, ()
+
+    def specialise(self, *args: Any, **kwargs: Any) -> Specialisation:
+        """The program for arguments like these, read and compiled if it is not there."""
+        key = self._key(args, kwargs, [])
+        return next((s for s in self._programs.get(key, ()) if s.holds()), None) or self._specialise(key)
+
+    def _specialise(self, key: Any) -> Specialisation:
+        program = self.program(key)
+        made = Specialisation(program, self.options)
+        self._programs.setdefault(key, []).insert(0, made)
+        return made
+
+    def program(self, key: Any) -> Program:
+        """Read the function for arguments of the kinds `key`."""
+        parsed = _parsed(self.function)
+        names = tuple(a.arg for a in (*parsed.node.args.posonlyargs, *parsed.node.args.args))
+        args, kwargs = key
+        return read_program(
+            self.function, tuple(nest(k) for k in args), {k: nest(v) for k, v in kwargs}, parsed, names, jvp, vjp
+        )
+
+
+def _innermost(function: Any) -> Any:
+    while (found := mark_of(function)) is not None:
+        function = found.function
+    return function
+
+
+def _parsed(function: Any) -> Parsed:
+    inner = _innermost(function)
+    return read(unwrap(inner).function)
+
+
+def source(g: Any, *args: Any, stage: str = "derivative", **kwargs: Any) -> str:
+    """The text of a native program: what `g`, a function or a transformation of one, computes.
+
+    Parameters
+    ----------
+    g : callable
+        A jitted function, ``grad(f)`` or another transformation, or a plain function.
+    *args
+        Arguments like those it will be called with. May be left out if `g` is jitted and has been called.
+    stage : {"derivative", "compiled"}
+        The readable program, or the text that Numba gets.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> def f(x):
+    ...     return x * x
+    >>> print(cr.source(cr.grad(f), 2.0))  # doctest: +ELLIPSIS
+    def ...
+    """
+    from chainrule.backends.python import write
+
+    if stage not in ("derivative", "compiled"):
+        raise ArgumentError(f'stage={stage!r}: choose "derivative" or "compiled"')
+    jitted = g if isinstance(g, Jitted) else Jitted(g, {})
+    if not args and not kwargs and jitted._programs:
+        function = next(iter(jitted._programs.values()))[0].function
+    else:
+        function = simplify(jitted.program(jitted._key(args, kwargs, [])).function)
+    return write(function, stage).text

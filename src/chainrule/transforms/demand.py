@@ -1,0 +1,327 @@
+"""Values of the primal sweep in the reverse sweep, on demand: available, recomputed, loaded again, or kept.
+
+`need` gives a value in the mirror of the block that defines it, at the statement being reversed. Results of
+elementary functions and of divisions are kept, arithmetic and indices are recomputed if at most one value has to
+be kept for them, and a load is repeated where the cell still holds what it held:
+
+- nothing that may run later writes to it, or
+- its memory is restored as the sweep goes back, and nothing from the load to the statement being reversed writes
+  to that memory. What is restored is decided before the sweep, so that no load can rely on what is not.
+
+A value that was stored is found in its cell under the same conditions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from chainrule.ir.build import INT, Builder, integer
+from chainrule.ir.nodes import Array, Atom, Dim, For, Incr, Let, Load, Node, Slice, Store, Var, View
+from chainrule.transforms.indices import same
+from chainrule.transforms.mirror import Mirror
+from chainrule.transforms.places import Place, Region
+from chainrule.transforms.residuals import Frame, Recording, Residuals, distance, offset, trips
+
+__all__ = ["Demand", "Plan"]
+
+_CHEAP = frozenset(
+    ["add", "subtract", "multiply", "negative", "cast", "where", "maximum", "minimum", "absolute", "sign", "square"]
+    + ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "isnan", "isinf", "isfinite"]
+    + ["logical_and", "logical_or", "logical_not", "logical_xor", "signbit", "conjugate", "real", "imag"]
+)
+_NOTHING: frozenset[Var] = frozenset()
+
+
+class Plan(NamedTuple):
+    """What is decided before a sweep."""
+
+    restored: frozenset[Var] = frozenset()  # the memory that is brought back to its former state
+    kept: frozenset[Var] = frozenset()  # what an earlier sweep could not do without: it costs nothing more
+
+
+class Demand:
+    """Primal values for the reverse sweep that appends to `build`."""
+
+    def __init__(self, residuals: Residuals, plan: Plan, build: Builder) -> None:
+        self.residuals = residuals
+        self.indices = residuals.indices
+        self.places = residuals.places
+        self.plan = plan
+        self.build = build
+        self.mirrors: dict[Region, Mirror] = {}  # of the regions around the statement being reversed
+        self.wanted: set[Var] = set()  # the memory whose restoring might save something
+
+    @contextlib.contextmanager
+    def at(self, region: Region) -> Iterator[Mirror]:
+        """Append to the mirror of `region`, before what is being built in it."""
+        mirror = self.mirrors[region]
+        with self.build.inside(mirror.code):
+            yield mirror
+
+    # -- scalars
+
+    def need(self, atom: Atom) -> Atom:
+        """The value that `atom` had in the primal sweep."""
+        if not isinstance(atom, Var):
+            return atom
+        place = self.places.places[atom]
+        if place.region.parent is None:
+            return atom
+        with self.at(place.region) as mirror:
+            known = mirror.values.get(atom)
+            if known is None:
+                known = mirror.values[atom] = self._obtain(atom, place)
+        return known
+
+    def all(self, atoms: Iterable[Atom]) -> tuple[Atom, ...]:
+        return tuple(self.need(a) for a in atoms)
+
+    def _obtain(self, var: Var, place: Place) -> Atom:
+        node = place.node
+        match node:
+            case Let(op=op, args=args) if self._recomputed(var, node):
+                values = self.all(args)
+                if op == "cast":
+                    return self.build.cast(values[0], var.type.dtype, hint=var.hint)
+                return self.build.let(op, *values, hint=var.hint)
+            case Load(array=array, index=index) if self._reloaded(node, place):
+                return self.build.load(self.array(array), *self.all(index), hint=var.hint)
+            case Dim(array=array, axis=axis) if self._measured(node):
+                return self.build.dim(self.array(array), axis)
+        store = self._cell(var, place)
+        if store is not None:
+            return self.build.load(self.array(store.array), *self.all(store.index), hint=var.hint)
+        return self._kept(var, place)
+
+    def _kept(self, var: Var, place: Place) -> Atom:
+        residual = self.residuals.keep(var)
+        loop = place.region.loop
+        if loop is None:
+            return residual
+        number = self.number(self.mirrors[loop])
+        return self.build.load(self.residuals.export(residual), *number, hint=var.hint)
+
+    # -- what it would cost
+
+    def lack(self, *atoms: Atom | None) -> frozenset[Var]:
+        """What would have to be kept, and is not yet, to have these."""
+        found = _NOTHING
+        for atom in atoms:
+            if isinstance(atom, Var):
+                found |= self._lack(atom)
+        return found
+
+    def _lack(self, var: Var) -> frozenset[Var]:
+        place = self.places.places[var]
+        if place.region.parent is None or var in self.mirrors[place.region].values:
+            return _NOTHING
+        if var in self.residuals.kept:
+            return _NOTHING
+        node = place.node
+        match node:
+            case Let():
+                if self._cheap(node):
+                    lack = self.lack(*node.args)
+                    if len(lack) <= 1:
+                        return lack
+            case Load():
+                if self._reloaded(node, place):
+                    return _NOTHING
+            case Dim():
+                if self._measured(node):
+                    return _NOTHING
+        if var in self.plan.kept or self._cell(var, place) is not None:
+            return _NOTHING
+        return frozenset([var])
+
+    def _cheap(self, node: Let) -> bool:
+        return node.op in _CHEAP or node.out.type.dtype == "int64"
+
+    def _recomputed(self, var: Var, node: Let) -> bool:
+        if not self._cheap(node):
+            return False
+        lack = self.lack(*node.args)
+        return not lack or (len(lack) == 1 and var not in self.residuals.kept)
+
+    def _reloaded(self, node: Load, place: Place) -> bool:
+        if not self.reachable(node.array) or self.lack(*node.index):
+            return False
+        if self.indices.final(node):
+            return True
+        return self._restored(node.array, place)
+
+    def _restored(self, array: Var, place: Place) -> bool:
+        """Whether the memory of `array` is, at the statement being reversed, what it was at `place`."""
+        memory = self.places.memory(array)
+        mirror = self.mirrors[place.region]
+        if self.places.written(place.region, place.position + 1, mirror.at, memory):
+            return False
+        if memory in self.plan.restored:
+            return True
+        if self.indices.restorable(memory):
+            self.wanted.add(memory)
+        return False
+
+    def _measured(self, node: Dim) -> bool:
+        return self.reachable(node.array) and self.places.root(node.array) not in self.places.reserved
+
+    def _cell(self, var: Var, place: Place) -> Store | None:
+        """A store of `var` whose cell still holds it."""
+        for store in self.places.stores.get(var, ()):
+            where = self.places.positions[store]
+            if where.region is not place.region or not self.reachable(store.array) or self.lack(*store.index):
+                continue
+            undone = self.places.memory(store.array) in self.plan.restored
+            before = self.mirrors[where.region].at < where.position
+            if self.indices.final(store) and not (undone and before):
+                return store
+            if not before and self._restored(store.array, where):
+                return store
+        return None
+
+    # -- arrays
+
+    def reachable(self, array: Var) -> bool:
+        """Whether the reverse sweep can name `array`: it was not born in a loop."""
+        place = self.places.places[array]
+        if place.region.loop is None or array in self.mirrors[place.region].arrays:
+            return True
+        if not isinstance(place.node, View):
+            return False
+        return self.reachable(place.node.array) and not self.lack(*items(place.node))
+
+    def array(self, array: Var) -> Var:
+        """The primal array, whatever it holds now."""
+        place = self.places.places[array]
+        if place.region.parent is None:
+            return array
+        with self.at(place.region) as mirror:
+            known = mirror.arrays.get(array)
+            if known is None:
+                if isinstance(place.node, View):
+                    known = self.view(place.node, self.array(place.node.array), array.hint)
+                else:
+                    known = self.residuals.export(array)
+                mirror.arrays[array] = known
+        return known
+
+    def view(self, node: View, array: Var, hint: str) -> Var:
+        """The same view of another array."""
+        return self.build.view(array, node.kind, [self._item(i) for i in node.items], hint)
+
+    def _item(self, item: Any) -> Any:
+        if isinstance(item, Slice):
+            return Slice(*(None if bound is None else self.need(bound) for bound in item))
+        return None if item is None else self.need(item)
+
+    def value_at(self, atom: Atom, node: Node) -> Atom:
+        """The value of `atom`, if it is an array what it held when `node` had run, which is being reversed."""
+        if not isinstance(atom, Var) or not isinstance(atom.type, Array):
+            return self.need(atom)
+        place = self.places.positions[node]
+        held = self.places.stable(place, self.places.memory(atom))
+        if self.reachable(atom) and (held or self._restored(atom, place)):
+            return self.array(atom)
+        if place.region.loop is None:
+            return self.residuals.export(self.residuals.snapshot(atom, node))
+        return self._replay(self.residuals.recording(atom, node))
+
+    def value_before(self, atom: Atom, node: Node, written: bool) -> Atom:
+        """The value of `atom` when `node` was about to run, which writes to it or not."""
+        if not written:
+            return self.value_at(atom, node)
+        assert isinstance(atom, Var)
+        if self.places.positions[node].region.loop is None:
+            return self.residuals.export(self.residuals.snapshot(atom, node, before=True))
+        return self._replay(self.residuals.recording(atom, node, before=True))
+
+    def _replay(self, recording: Recording) -> Var:
+        """A new array with the elements that were recorded."""
+        region, build = recording.region, self.build
+        assert region.parent is not None
+        with self.at(region.parent) as parent:
+            hint, shape = recording.element.hint, self.all(recording.shape)
+            array = build.alloc(recording.element.type.dtype, shape, hint=hint)
+            size = self.need(recording.loop.upper)
+            flat = array if len(shape) == 1 else build.view(array, "reshape", [size], hint)
+            mirror = self.mirrors[region] = Mirror(self.places, region, parent)
+            index = mirror.values[recording.loop.index] = Var("k", INT)
+            with build.inside(mirror.code):
+                build.store(flat, [index], self.need(recording.element))
+            build.emit(For(index, integer(0), size, integer(1), mirror.code))
+        return array
+
+    # -- residuals
+
+    def number(self, mirror: Mirror) -> tuple[Atom, ...]:
+        """The indices of the iteration being reversed into the residuals of its loop."""
+        if mirror.number is None:
+            with self.at(mirror.region):
+                mirror.number = self._number(mirror, self.residuals.frame(mirror.region))
+        return mirror.number
+
+    def _number(self, mirror: Mirror, frame: Frame) -> tuple[Atom, ...]:
+        node = mirror.region.owner
+        index = mirror.values[node.index if isinstance(node, For) else self.residuals.counter(mirror.region)]
+        if frame.owner is not frame:
+            assert isinstance(node, For) and frame.outer is not None
+            first = self.number(self.mirrors[frame.outer.region])
+            return (*first, offset(self.build, node, index, self.need(node.lower)))
+        if not frame.runs_on:
+            return (offset(self.build, node, index, self.need(node.lower)) if isinstance(node, For) else index,)
+        base = self._base(mirror, frame)
+        if isinstance(node, For):
+            index = distance(self.build, node, self.need(node.lower), index)
+        return (self.build.let("add", base, index),)
+
+    def total(self, frame: Frame) -> Atom:
+        """What the counter of a frame is after the outermost loop."""
+        assert frame.total is not None
+        return self.need(frame.total)
+
+    def _base(self, mirror: Mirror, frame: Frame) -> Atom:
+        """The number of the first iteration of the loop, this time; the counter runs back to it."""
+        node, parent = mirror.region.owner, mirror.parent
+        assert parent is not None
+        with self.at(parent.region):
+            if isinstance(node, For):
+                made = trips(self.build, node, self.need(node.lower), self.need(node.upper))
+            else:
+                made = self.need(self.residuals.count(mirror.region))
+            after = parent.flow(frame)
+            assert after is not None
+            base = self.build.let("subtract", after, made, hint="q")
+            parent.flows[frame] = base
+        return base
+
+    # -- what was in a cell before
+
+    def before(self, node: Store | Incr) -> Atom:
+        """What the cell that `node` writes to held before."""
+        known = self._known(node)
+        if known is not None:
+            return self.need(known)
+        return self.need(self.residuals.former(node))
+
+    def _known(self, node: Store | Incr) -> Atom | None:
+        """The value known to be in the cell before `node`: it was loaded or stored above."""
+        place = self.places.positions[node]
+        memory = self.places.memory(node.array)
+        for other in reversed(place.region.block.nodes[: place.position]):
+            if isinstance(other, (Load, Store)) and _same_cell(other, node):
+                return other.out if isinstance(other, Load) else other.value
+            if memory in self.places.writes(other):
+                return None
+        return None
+
+
+def items(node: View) -> Iterator[Atom | None]:
+    """The atoms that a view is described by."""
+    for item in node.items:
+        yield from item if isinstance(item, Slice) else (item,)
+
+
+def _same_cell(a: Load | Store, b: Store | Incr) -> bool:
+    return a.array is b.array and all(same(i, j) for i, j in zip(a.index, b.index, strict=True))

@@ -1,0 +1,205 @@
+"""What is known of the indices of a program: linear forms, signs, and which cells a later write may reach.
+
+All of it is proof, never guess: an index may be negative and count from the end, so cells are compared only where
+neither can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from chainrule.ir.nodes import Atom, Const, Dim, For, Incr, Let, Load, Node, Reserve, Slice, Store, Var, View, While
+from chainrule.ir.walk import is_number, nodes_of
+from chainrule.transforms.places import Places, Region
+
+__all__ = ["Form", "Indices"]
+
+_ROUNDS = 16
+
+
+class Form:
+    """A sum of integer multiples of variables, and a number."""
+
+    __slots__ = ("number", "terms")
+
+    def __init__(self, terms: dict[Var, int], number: int) -> None:
+        self.terms = {v: k for v, k in terms.items() if k}
+        self.number = number
+
+    def plus(self, other: Form, factor: int = 1) -> Form:
+        terms = dict(self.terms)
+        for v, k in other.terms.items():
+            terms[v] = terms.get(v, 0) + factor * k
+        return Form(terms, self.number + factor * other.number)
+
+
+class Indices:
+    """Proofs about the indices of the program of `places`."""
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self._dims: dict[tuple[Var, int], Var] = {}
+        self._writers: dict[Var, list[Node]] = {}
+        self._final: dict[Node, bool] = {}
+        for node in nodes_of(places.body.block):
+            if node in places.positions and not isinstance(node, (For, While)):
+                for memory in places.writes(node):
+                    self._writers.setdefault(memory, []).append(node)
+
+    def form(self, atom: Atom) -> Form:
+        """`atom` as a linear form."""
+        if isinstance(atom, Const):
+            return Form({}, atom.value)
+        assert isinstance(atom, Var)
+        match self.places.places[atom].node:
+            case Let(op="add", args=(x, y)):
+                return self.form(x).plus(self.form(y))
+            case Let(op="subtract", args=(x, y)):
+                return self.form(x).plus(self.form(y), -1)
+            case Let(op="negative", args=(x,)):
+                return Form({}, 0).plus(self.form(x), -1)
+            case Let(op="multiply", args=((x, Const(value=k)) | (Const(value=k), x))):
+                return Form({}, 0).plus(self.form(x), k)
+            case Dim(array=array, axis=axis) if array not in self.places.reserved:
+                return Form({self._dims.setdefault((array, axis), atom): 1}, 0)
+        return Form({atom: 1}, 0)
+
+    def not_negative(self, atom: Atom) -> bool:
+        """Whether `atom` is certain to be at least 0."""
+        return self._not_negative(self.form(atom))
+
+    def _not_negative(self, form: Form) -> bool:
+        for _ in range(_ROUNDS):
+            worst = next((v for v in form.terms if self._loop(v) is not None), None)
+            if worst is None:
+                break
+            loop = self._loop(worst)
+            assert loop is not None
+            k = form.terms[worst]
+            up = is_number(loop.step, 1)
+            if (k > 0) == up:  # the index is never below (above) where it starts
+                bound = self.form(loop.lower)
+            else:
+                bound = self.form(loop.upper).plus(Form({}, -1 if up else 1))
+            form = form.plus(Form({worst: 1}, 0), -k).plus(bound, k)
+        return form.number >= 0 and all(k > 0 and self._size(v) for v, k in form.terms.items())
+
+    def _size(self, var: Var) -> bool:
+        """Whether `var` is by its nature no negative number."""
+        node = self.places.places[var].node
+        match node:
+            case Let(op="maximum", args=args):
+                return any(self.not_negative(a) for a in args)
+            case Let(op="minimum" | "multiply", args=args):
+                return all(self.not_negative(a) for a in args)
+        return isinstance(node, Dim)
+
+    def _loop(self, var: Var) -> For | None:
+        owner = self.places.places[var].region.owner
+        counted = isinstance(owner, For) and owner.index is var and abs(getattr(owner.step, "value", 0)) == 1
+        return owner if counted else None  # type: ignore[return-value]
+
+    # -- cells
+
+    def final(self, node: Load | Store) -> bool:
+        """Whether nothing that may run after `node` writes to its cell."""
+        known = self._final.get(node)
+        if known is None:
+            known = self._final[node] = self._is_final(node)
+        return known
+
+    def restorable(self, memory: Var) -> bool:
+        """Whether all writes to `memory` are to single cells, which can be undone."""
+        return all(isinstance(w, (Store, Incr, Reserve)) for w in self._writers.get(memory, ()))
+
+    def _is_final(self, node: Load | Store) -> bool:
+        memory = self.places.memory(node.array)
+        return all(isinstance(w, Reserve) or not self._reaches(w, node) for w in self._writers.get(memory, ()))
+
+    def _reaches(self, later: Node, node: Load | Store) -> bool:
+        """Whether `later` may write to the cell of `node` after `node` has run."""
+        loops, after = self._common(node, later)
+        if not loops and not after:
+            return False
+        if not isinstance(later, (Store, Incr)):
+            return True
+        (base, mine), (other, theirs) = self.cell(node.array, node.index), self.cell(later.array, later.index)
+        if base is not other or mine is None or theirs is None:
+            return True
+        pairs = [
+            (self.form(a), self.form(b))
+            for a, b in zip(mine, theirs, strict=True)
+            if self.not_negative(a) and self.not_negative(b)
+        ]
+        for loop in loops:
+            verdict = self._apart(loop, pairs)
+            if verdict is None:
+                return True
+            if verdict:
+                return False
+        return after and all(a.terms != b.terms or a.number == b.number for a, b in pairs)
+
+    def _apart(self, region: Region, pairs: list[tuple[Form, Form]]) -> bool | None:
+        """Whether iterations of a loop keep the first of each pair from the second of later ones: None if they may
+        not, False if only within one iteration they may meet, True if they never do."""
+        loop = region.owner
+        if not isinstance(loop, For):
+            return None
+        found: bool | None = None
+        for a, b in pairs:
+            k = a.terms.get(loop.index, 0)
+            if not k or a.terms != b.terms or any(v is not loop.index and self._varies(v, region) for v in a.terms):
+                continue
+            ahead = (b.number - a.number) * k * (1 if is_number(loop.step, 1) else -1)
+            if ahead > 0:
+                return True
+            if ahead == 0:
+                found = False
+        return found
+
+    def _varies(self, var: Var, region: Region) -> bool:
+        """Whether `var` is defined within `region`."""
+        inner: Region | None = self.places.places[var].region
+        while inner is not None and inner is not region:
+            inner = inner.parent
+        return inner is region
+
+    def _common(self, first: Node, second: Node) -> tuple[list[Region], bool]:
+        """The loops around both, outer ones first; whether `second` comes after `first` in one iteration of them."""
+        mine, theirs = self.places.path(first), self.places.path(second)
+        shared = [r for r in mine if r in theirs]  # inner ones first
+        loops = [r for r in shared if r.is_loop]
+        return loops[::-1], theirs[shared[0]] > mine[shared[0]]
+
+    def cell(self, array: Var, index: Sequence[Atom]) -> tuple[Var, tuple[Atom, ...] | None]:
+        """The array outside of all loops of which ``array[index]`` is a cell, and the index there if it is simple."""
+        found: tuple[Atom, ...] | None = tuple(index)
+        place = self.places.places[array]
+        while isinstance(place.node, View) and place.region.loop is not None:
+            found = None if found is None else _through(place.node, found)
+            array = place.node.array
+            place = self.places.places[array]
+        return array, found
+
+
+def _through(view: View, index: tuple[Atom, ...]) -> tuple[Atom, ...] | None:
+    """The index into the viewed array, if the view only drops axes."""
+    if view.kind != "index":
+        return None
+    rest, found = list(index), []
+    for item in view.items:
+        if item is None:
+            rest.pop(0)
+        elif isinstance(item, Slice):
+            if any(bound is not None for bound in item):
+                return None
+            found.append(rest.pop(0))
+        else:
+            found.append(item)
+    return tuple(found)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two atoms are the same one."""
+    return a is b or (isinstance(a, Const) and isinstance(b, Const) and a == b)

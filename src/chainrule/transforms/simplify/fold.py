@@ -1,0 +1,384 @@
+"""One walk through a function: constants folded, common values shared, branches and loops that are known taken.
+
+What has been computed is looked for among the statements already written in this block and the blocks around it.
+What a cell holds is known from the last load or store, until something that may write to it; a loop forgets at its
+start what it writes. A cell of a row, of a transpose or of a slice from a known start is named by the array itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from chainrule.ir.build import FALSE, TRUE, Builder, boolean, integer
+from chainrule.ir.nodes import (
+    Alloc,
+    Array,
+    Atom,
+    Block,
+    Carry,
+    Check,
+    Const,
+    Copy,
+    Dim,
+    For,
+    Function,
+    If,
+    Incr,
+    Let,
+    Load,
+    Merge,
+    Node,
+    Reserve,
+    Slice,
+    Store,
+    Var,
+    View,
+    While,
+)
+from chainrule.ir.walk import defines, effects, nodes_of, roots_of
+from chainrule.transforms.simplify.facts import Facts, Index, key, offset
+from chainrule.transforms.simplify.walk import Substitution
+
+__all__ = ["folded"]
+
+_MOST_CELLS = 32  # of one array are remembered
+_COMMUTING = frozenset({"add", "multiply", "equal", "not_equal", "logical_and", "logical_or"})
+
+
+def folded(function: Function) -> Function:
+    """`function` with everything computed once, and nothing that is known."""
+    folder = _Folder(function)
+    with folder.builder.inside(Block()) as body:
+        folder.visit(function.body)
+    return dataclasses.replace(function, body=body, results=folder.all(function.results))
+
+
+class _Folder(Substitution):
+    """Writes the function anew under its own names; `atoms` says what else a variable is known to be."""
+
+    def __init__(self, function: Function) -> None:
+        super().__init__()
+        self.builder = Builder()
+        self.facts = Facts(function)
+        self.known: dict[Var, Const] = {}  # by the tests around
+        self.written: dict[Var, Node] = {}  # what defines a variable
+        self.shared: dict[object, Var] = {}  # what has been computed
+        self.names: list[object] = []  # the keys of `shared` in their order
+        self.cells: dict[Var, dict[object, tuple[Var, Index, Atom]]] = {}  # what is in memory, by root
+        self.growing = {n.array for n in nodes_of(function.body) if isinstance(n, Reserve)}
+        self.former = roots_of(function)
+        self.roots = {p: p for p in function.params if isinstance(p.type, Array)}
+
+    def atom(self, atom: Any) -> Any:
+        atom = super().atom(atom)
+        return self.known.get(atom, atom) if isinstance(atom, Var) else atom
+
+    # -- scopes
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[Block]:
+        """A block, whose knowledge ends with it."""
+        before, known, cells = len(self.names), dict(self.known), dict(self.cells)
+        with self.builder.inside(Block()) as block:
+            yield block
+        for name in self.names[before:]:
+            del self.shared[name]
+        del self.names[before:]
+        self.cells, self.known = cells, known
+
+    def assume(self, test: Atom, value: bool) -> None:
+        """From here on `test` is known."""
+        if not isinstance(test, Var):
+            return
+        self.known[test] = boolean(value)
+        match self.written.get(test):
+            case Let(op="logical_not", args=(x,)):
+                self.assume(x, not value)
+            case Let(op="logical_and" | "logical_or" as op, args=(x, y)) if value == (op == "logical_and"):
+                self.assume(x, value)
+                self.assume(y, value)
+
+    def forget(self, node: Node) -> None:
+        """What `node` may write to holds something else, or may do so."""
+        for array in effects(node):
+            self.cells.pop(self.atom(self.former[array]), None)
+
+    # -- statements
+
+    def visit(self, block: Block) -> None:
+        for node in block:
+            self.builder.line = node.line
+            match node:
+                case Let():
+                    self.let(node)
+                case Load():
+                    self.load(node)
+                case Store() | Incr():
+                    self.store(node)
+                case View():
+                    self.view(node)
+                case Dim():
+                    self.dim(node)
+                case If():
+                    self.branch(node)
+                case For():
+                    self.count(node)
+                case While():
+                    self.repeat(node)
+                case Check():
+                    self.test(node)
+                case _:
+                    self.emit(self.node(node))
+                    self.forget(node)
+
+    def emit(self, node: Node) -> None:
+        self.builder.emit(node)
+        for v in defines(node):
+            self.written[v] = node
+            if isinstance(v.type, Array):
+                self.roots[v] = self.roots[node.array] if isinstance(node, View) else v
+
+    def share(self, name: object, node: Node, out: Var) -> None:
+        """Write `node`, unless what it computes is there already."""
+        found = self.shared.get(name)
+        if found is None:
+            self.shared[name] = out
+            self.names.append(name)
+            self.emit(node)
+        else:
+            self.atoms[out] = found
+
+    def let(self, node: Let) -> None:
+        op, args = node.op, self.all(node.args)
+        op, args = self.rewritten(op, args, node.out)
+        known = self.cast(node.out, args[0]) if op == "cast" else self.builder.fold(op, args)
+        if op == "positive":
+            known = args[0]
+        if known is not None:
+            self.atoms[node.out] = known
+            return
+        names = [key(a) for a in args]
+        if op in _COMMUTING:
+            names.sort(key=hash)
+        self.share((op, *names, node.out.type), Let(node.out, op, args, line=node.line), node.out)
+
+    def cast(self, out: Var, value: Atom) -> Atom | None:
+        known = not isinstance(value, Var) or value.type == out.type
+        return self.builder.cast(value, out.type.dtype) if known else None
+
+    def rewritten(self, op: str, args: tuple[Atom, ...], out: Var) -> tuple[str, tuple[Atom, ...]]:
+        """The same operation without signs and constants that another one can take over."""
+        if op in ("add", "subtract"):
+            x, y = args
+            minus = self.written.get(y) if isinstance(y, Var) else None
+            if isinstance(minus, Let) and minus.op == "negative":
+                return "subtract" if op == "add" else "add", (x, minus.args[0])
+            minus = self.written.get(x) if isinstance(x, Var) else None
+            if op == "add" and isinstance(minus, Let) and minus.op == "negative":
+                return "subtract", (y, minus.args[0])
+        outer = offset(Let(out, op, args))
+        inner = self.written.get(outer[0]) if outer is not None and isinstance(outer[0], Var) else None
+        summed = offset(inner) if isinstance(inner, Let) else None
+        if outer is not None and summed is not None:
+            constant = summed[1] + outer[1]
+            return (
+                ("subtract", (summed[0], integer(-constant)))
+                if constant < 0
+                else ("add", (summed[0], integer(constant)))
+            )
+        return op, args
+
+    # -- memory
+
+    def load(self, node: Load) -> None:
+        array, index = self.address(self.atom(node.array), self.all(node.index))
+        found = self.cells.get(self.roots[array], {}).get((array, *map(key, index)))
+        if found is None:
+            self.remember(array, index, node.out)
+            self.emit(Load(node.out, array, index, line=node.line))
+        else:
+            self.atoms[node.out] = found[2]
+
+    def remember(self, array: Var, index: Index, value: Atom) -> None:
+        root = self.roots[array]
+        cells = self.cells.get(root, {}) if len(self.cells.get(root, {})) < _MOST_CELLS else {}
+        self.cells[root] = {**cells, (array, *map(key, index)): (array, index, value)}  # outer blocks keep theirs
+
+    def store(self, node: Store | Incr) -> None:
+        array, index = self.address(self.atom(node.array), self.all(node.index))
+        value = self.atom(node.value)
+        self.emit(type(node)(array, index, value, line=node.line))
+        cells = self.cells.pop(self.roots[array], {})
+        apart = {n: c for n, c in cells.items() if c[0] is array and self.facts.distinct(index, c[1])}
+        if apart:
+            self.cells[self.roots[array]] = apart
+        if isinstance(node, Store):
+            self.remember(array, index, value)
+
+    def address(self, array: Var, index: Index) -> tuple[Var, Index]:
+        """The cell ``array[index]``, of what `array` is a view of where that is easily said."""
+        while isinstance(view := self.written.get(array), View):
+            through = self.through(view, index)
+            if through is None:
+                break
+            array, index = view.array, through
+        return array, index
+
+    def through(self, view: View, index: Index) -> Index | None:
+        """The index of the viewed array for an index of the view."""
+        if view.kind == "transpose":
+            axes = [item.value for item in view.items]
+            return tuple(index[axes.index(axis)] for axis in range(len(axes)))
+        if view.kind != "index":
+            return None
+        mine, atoms = iter(index), []
+        for item in view.items:
+            atom = self.shifted(item, next(mine)) if item is None or isinstance(item, Slice) else item
+            if atom is None:
+                return None
+            if item is not None:
+                atoms.append(atom)
+        return tuple(atoms)
+
+    def shifted(self, item: Slice | None, index: Atom) -> Atom | None:
+        """What `index` along an axis of a view is along that of the array."""
+        if item is None or (item.lower is None and item.step is None and item.upper is None):
+            return index
+        lower = integer(0) if item.lower is None else item.lower
+        if item.step is None and self.facts.natural(lower) and self.facts.natural(index):
+            return self.sum(index, lower)
+        return None
+
+    def sum(self, x: Atom, y: Atom) -> Atom:
+        out = Var("k", x.type)
+        self.let(Let(out, "add", (x, y), line=self.builder.line))
+        return self.atom(out)  # type: ignore[no-any-return]
+
+    def view(self, node: View) -> None:
+        array, items = self.atom(node.array), tuple(self.item(i) for i in node.items)
+        whole = all(isinstance(i, Slice) and i == (None, None, None) for i in items)
+        if node.kind == "index" and whole:
+            self.atoms[node.out] = array
+            return
+        self.share(("view", array, node.kind, items), View(node.out, array, node.kind, items, line=node.line), node.out)
+
+    def dim(self, node: Dim) -> None:
+        array, axis = self.atom(node.array), node.axis
+        while True:
+            match self.written.get(array):
+                case View(kind="transpose", items=items, array=base):
+                    array, axis = base, items[axis].value
+                case View(kind="index", items=items, array=base):
+                    axes = [k for k, item in enumerate(items) if item is None or isinstance(item, Slice)]
+                    item = items[axes[axis]]
+                    if item is None:
+                        self.atoms[node.out] = integer(1)
+                        return
+                    if item != (None, None, None):
+                        break
+                    array, axis = base, axes[axis] - sum(i is None for i in items[: axes[axis]])
+                case Copy(array=base) if base not in self.growing:
+                    array = base
+                case Alloc(shape=extents) if array not in self.growing:
+                    self.atoms[node.out] = extents[axis]
+                    return
+                case _:
+                    break
+        if array in self.growing:
+            self.emit(Dim(node.out, array, axis, line=node.line))
+        else:
+            self.share(("dim", array, axis), Dim(node.out, array, axis, line=node.line), node.out)
+
+    # -- control
+
+    def test(self, node: Check) -> None:
+        test = self.atom(node.test)
+        if test != TRUE:
+            self.emit(self.node(node))
+            self.assume(test, True)
+
+    def branch(self, node: If) -> None:
+        test = self.atom(node.test)
+        if isinstance(test, Const):
+            self.visit(node.then if test.value else node.orelse)
+            self.atoms.update((m.out, self.atom(m.then if test.value else m.orelse)) for m in node.merges)
+            return
+        with self.scope() as then:
+            self.assume(test, True)
+            self.visit(node.then)
+            first = self.all(m.then for m in node.merges)  # where the test is known
+        with self.scope() as orelse:
+            self.assume(test, False)
+            self.visit(node.orelse)
+            second = self.all(m.orelse for m in node.merges)
+        self.forget(node)
+        merges = self.merged(node.merges, test, zip(first, second, strict=True))
+        if then.nodes or orelse.nodes or merges:
+            self.emit(If(test, then, orelse, merges, line=node.line))
+
+    def merged(self, merges: Sequence[Merge], test: Atom, pairs: Iterable[tuple[Atom, Atom]]) -> list[Merge]:
+        """The merges that are needed: of what differs, and once."""
+        left: dict[object, Merge] = {}
+        for m, (then, orelse) in zip(merges, pairs, strict=True):
+            name = key(then), key(orelse)
+            if key(self.atom(m.then)) == key(self.atom(m.orelse)):
+                self.atoms[m.out] = self.atom(m.then)
+            elif (then, orelse) == (TRUE, FALSE):
+                self.atoms[m.out] = test
+            elif name in left:
+                self.atoms[m.out] = left[name].out
+            else:
+                left[name] = Merge(m.out, then, orelse)
+        return list(left.values())
+
+    def steady(self, carries: Sequence[Carry]) -> list[Carry]:
+        """The carries that change; the others are what they were before the loop."""
+        left = []
+        for c in carries:
+            init, after = self.atom(c.init), self.atom(c.next)
+            if after is c.param or key(after) == key(init):
+                self.atoms[c.param] = self.atoms[c.out] = init
+            else:
+                left.append(Carry(c.param, init, c.next, c.out))
+        return left
+
+    def advanced(self, carries: Sequence[Carry]) -> list[Carry]:
+        return [Carry(c.param, c.init, self.atom(c.next), c.out) for c in carries]
+
+    def skip(self, carries: Sequence[Carry]) -> None:
+        """The loop is not entered."""
+        self.atoms.update((c.out, self.atom(c.init)) for c in carries)
+
+    def count(self, node: For) -> None:
+        lower, upper, step = self.all((node.lower, node.upper, node.step))
+        if lower is upper or (
+            all(isinstance(b, Const) for b in (lower, upper, step)) and not range(lower.value, upper.value, step.value)
+        ):
+            self.skip(node.carries)
+            return
+        carries = self.steady(node.carries)
+        self.forget(node)
+        with self.scope() as body:
+            self.visit(node.body)
+            carries = self.advanced(carries)
+        if body.nodes or carries:
+            self.emit(For(node.index, lower, upper, step, body, carries, line=node.line))
+
+    def repeat(self, node: While) -> None:
+        if self.atom(node.test) == FALSE:
+            self.atoms.update((c.param, self.atom(c.init)) for c in node.carries)
+            self.visit(node.head)
+            self.skip(node.carries)
+            return
+        carries = self.steady(node.carries)
+        self.forget(node)
+        with self.scope() as head:
+            self.visit(node.head)
+            test = self.atom(node.test)
+        with self.scope() as body:
+            self.visit(node.body)
+            carries = self.advanced(carries)
+        self.emit(While(head, test, body, carries, line=node.line))

@@ -1,0 +1,195 @@
+"""Cells that a loop only adds up in or updates become scalars that it carries: ``c[i] += …`` in a loop over j.
+
+The cell is read before the loop and stored after it. It must be named by the same array and index everywhere in the
+loop, outside of loops nested there, and proved to be another than all other cells of that memory that the loop
+touches. Because the loop may not be entered, the cell must be in bounds: by proof, or because it is used just before
+or after. A loop that may fail keeps its stores to the caller's arrays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from chainrule.ir.nodes import (
+    Array,
+    Atom,
+    Block,
+    Call,
+    Carry,
+    Check,
+    Const,
+    Dim,
+    For,
+    Function,
+    If,
+    Let,
+    Load,
+    Merge,
+    Node,
+    Op,
+    Raise,
+    Scalar,
+    Store,
+    Var,
+    View,
+    While,
+)
+from chainrule.ir.walk import blocks, defines, nodes_of, reads, roots_of
+from chainrule.transforms.simplify.facts import Facts
+from chainrule.transforms.simplify.walk import Access, Cell, Substitution, cell_of, once
+
+__all__ = ["promoted"]
+
+_BLOCKS: dict[type[Node], tuple[str, ...]] = {For: ("body",), While: ("head", "body")}
+_MOST_CELLS = 16  # of one array in one loop are told apart
+
+
+def promoted(function: Function) -> Function:
+    """`function` with cells that keep their place in a loop carried by it."""
+    promoter = _Promoter(function)
+    body = promoter.block(function.body, frozenset())
+    return dataclasses.replace(
+        function, body=promoter.values.block(body), results=promoter.values.all(function.results)
+    )
+
+
+class _Accesses:
+    """How a loop uses memory."""
+
+    def __init__(self, loop: For | While, roots: dict[Var, Var]) -> None:
+        self.by_root: dict[Var, dict[Cell, list[Access]]] = {}
+        self.spoiled: set[Var] = set()  # roots that more than single cells are used of
+        self.inside: set[object] = {c.param for c in loop.carries}
+        self.fails = any(map(_fails, blocks(loop)))
+        if isinstance(loop, For):
+            self.inside.add(loop.index)
+        for node in (n for block in blocks(loop) for n in nodes_of(block)):
+            self.inside.update(defines(node))
+            if isinstance(node, Access):
+                cells = self.by_root.setdefault(roots[node.array], {})
+                cells.setdefault(cell_of(node), []).append(node)
+            elif not isinstance(node, Dim):
+                self.spoiled.update(roots[a] for a in reads(node) if isinstance(a, Var) and isinstance(a.type, Array))
+        self.direct = {n for n in once(loop) if isinstance(n, Access)}
+
+
+class _Promoter:
+    def __init__(self, function: Function) -> None:
+        self.facts = Facts(function)
+        self.roots = roots_of(function)
+        self.params = set(function.params)
+        self.values = Substitution()
+
+    def block(self, block: Block, used: Iterable[Cell]) -> Block:
+        """The block with its loops promoted from the innermost out; cells `used` before are in bounds."""
+        nodes: list[Node] = []
+        before = set(used)
+        for k, node in enumerate(block.nodes):
+            match node:
+                case If(then=then, orelse=orelse):
+                    then, orelse = self.block(then, before), self.block(orelse, before)
+                    nodes.append(dataclasses.replace(node, then=then, orelse=orelse))
+                case For(body=body) | While(body=body):
+                    valid = before | _used_next(block.nodes, k + 1)
+                    inner = self.block(body, before if _fails(body) else valid)
+                    nodes += self.loop(dataclasses.replace(node, body=inner), valid)
+                case _:
+                    nodes.append(node)
+            if isinstance(nodes[-1], Access):
+                before.add(cell_of(nodes[-1]))
+        return Block(nodes)
+
+    def loop(self, loop: For | While, valid: set[Cell]) -> list[Node]:
+        """`loop` between the loads and the stores of the cells that it carries now."""
+        accesses = _Accesses(loop, self.roots)
+        firsts = {
+            cell: found[0]
+            for root, cells in accesses.by_root.items()
+            if root not in accesses.spoiled
+            and len(cells) <= _MOST_CELLS
+            and not (accesses.fails and root in self.params)
+            for cell, found in cells.items()
+            if self.carried(found, cells, accesses) and (cell in valid or self.facts.inside(cell.array, found[0].index))
+        }
+        if not firsts:
+            return [loop]
+        loads = [Load(self.named(n), n.array, n.index, line=n.line) for n in firsts.values()]
+        params = [self.named(n) for n in firsts.values()]
+        state: dict[Cell, Atom] = dict(zip(firsts, params, strict=True))
+        bodies = {name: self.through(getattr(loop, name), state) for name in _BLOCKS[type(loop)]}
+        carries = [
+            Carry(param, load.out, after, self.named(load))
+            for param, load, after in zip(params, loads, state.values(), strict=True)
+        ]
+        changed = dataclasses.replace(loop, carries=[*loop.carries, *carries], **bodies)  # type: ignore[arg-type]
+        stores = [Store(n.array, n.index, c.out, line=n.line) for c, n in zip(carries, loads, strict=True)]
+        return [*loads, changed, *stores]
+
+    @staticmethod
+    def named(node: Access) -> Var:
+        """A variable for what a cell holds: ``b_i`` for ``b[i]``."""
+        index = (i.hint if isinstance(i, Var) else str(i.value) if isinstance(i, Const) else "" for i in node.index)
+        return Var("_".join((node.array.hint, *index)).replace("-", "m"), Scalar(node.array.type.dtype))
+
+    def carried(self, found: Sequence[Access], cells: dict[Cell, list[Access]], accesses: _Accesses) -> bool:
+        """Whether the accesses `found` are of a cell that can be carried."""
+        first = found[0]
+        return (
+            accesses.inside.isdisjoint((first.array, *first.index))
+            and any(not isinstance(n, Load) for n in found)
+            and any(not isinstance(n, Store) for n in found)
+            and accesses.direct.issuperset(found)
+            and all(
+                other is found or (other[0].array is first.array and self.facts.distinct(first.index, other[0].index))
+                for other in cells.values()
+            )
+        )
+
+    def through(self, block: Block, state: dict[Cell, Atom]) -> Block:
+        """The block on values instead of cells; `state` has their values before it, and then after it."""
+        nodes: list[Node] = []
+        for node in block:
+            cell = cell_of(node) if isinstance(node, Access) else None
+            if isinstance(node, If):
+                nodes.append(self.branch(node, state))
+            elif not isinstance(node, Access) or cell is None or cell not in state:
+                nodes.append(node)
+            elif isinstance(node, Load):
+                self.values.atoms[node.out] = state[cell]
+            elif isinstance(node, Store):
+                state[cell] = node.value
+            else:
+                out = self.named(node)
+                nodes.append(Let(out, "add", (state[cell], node.value), line=node.line))
+                state[cell] = out
+        return Block(nodes)
+
+    def branch(self, node: If, state: dict[Cell, Atom]) -> If:
+        then, orelse = dict(state), dict(state)
+        first, second = self.through(node.then, then), self.through(node.orelse, orelse)
+        merges = []
+        for cell in state:
+            if then[cell] is not orelse[cell]:
+                out = Var(cell.array.hint, Scalar(cell.array.type.dtype))
+                merges.append(Merge(out, then[cell], orelse[cell]))
+                state[cell] = out
+            else:
+                state[cell] = then[cell]
+        return dataclasses.replace(node, then=first, orelse=second, merges=[*node.merges, *merges])
+
+
+def _fails(block: Block) -> bool:
+    """Whether what is in `block` may raise on its own account."""
+    return any(isinstance(n, (Raise, Check, Call, Op)) for n in nodes_of(block))
+
+
+def _used_next(nodes: Sequence[Node], start: int) -> set[Cell]:
+    """The cells that are used right after: whatever happens they are in bounds, or the program is in error."""
+    used = set()
+    for node in nodes[start:]:
+        if isinstance(node, Access):
+            used.add(cell_of(node))
+        elif not isinstance(node, (Let, View, Dim)):
+            break
+    return used
