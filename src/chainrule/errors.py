@@ -19,6 +19,7 @@ __all__ = [
     "LeakedTracerError",
     "LostDerivativeError",
     "UnsupportedError",
+    "VerificationError",
 ]
 
 _STDLIB = os.path.dirname(os.path.abspath(str(linecache.__file__))) + os.sep
@@ -46,6 +47,10 @@ class LeakedTracerError(ChainruleError):
     """A traced value is used after the transformation that made it has ended."""
 
 
+class VerificationError(ChainruleError):
+    """Two ways of running one program disagree; it is chainrule that is wrong."""
+
+
 class AliasError(ChainruleError):
     """Arrays that share memory are written in a way whose derivative is not defined."""
 
@@ -55,12 +60,17 @@ def user_line() -> str:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         filename = frame.f_code.co_filename
-        if not filename.startswith(_PACKAGE) and not _is_library(filename):
+        if is_users(filename):
             source = linecache.getline(filename, frame.f_lineno).strip()
             place = f"{os.path.basename(filename)}:{frame.f_lineno}"
             return f"{place}: `{source}`" if source else place
         frame = frame.f_back
     return "the calling line"
+
+
+def is_users(filename: str) -> bool:
+    """Whether a file is none of chainrule, Python and its array libraries."""
+    return not filename.startswith(_PACKAGE) and not _is_library(filename)
 
 
 def _is_library(filename: str) -> bool:

@@ -18,6 +18,7 @@ from chainrule.arrays.buffers import unwrap
 from chainrule.core.dispatch import Tracer, dtype_of, innermost, shape_of
 from chainrule.core.linear import cast
 from chainrule.core.live import dense
+from chainrule.core.memory import copied
 from chainrule.errors import AliasError, ArgumentError, lost, user_line
 
 __all__ = [
@@ -302,7 +303,7 @@ class Privates:
         return argument
 
     def _copy_array(self, array: Any) -> Any:
-        copy = array.copy("K")
+        copy = copied(array) if array.flags.c_contiguous else array.copy("K")
         if any(np.may_share_memory(array, x) for x in self._inputs):
             self._shared.append((array, copy))
             return array

@@ -68,8 +68,33 @@ _OPERATORS = {
     "mod": ew.remainder,
     "floordiv": ew.floor_divide,
 }
+
+
+def _quotient(primitive: Any, plain: Callable[[Any, Any], Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The same for quotients: of Python's numbers they raise where Python's do."""
+
+    def divided(a: Any, b: Any) -> Any:
+        x, y = innermost(a), innermost(b)
+        if y.__class__ in _PYTHON_NUMBERS and y == 0 and x.__class__ in _PYTHON_NUMBERS:
+            plain(x, y)  # raises ZeroDivisionError
+        return bind(primitive, a, b)
+
+    def forward(self: Any, other: Any) -> Any:
+        return divided(self, _operand(other))
+
+    def reflected(self: Any, other: Any) -> Any:
+        return divided(_operand(other), self)
+
+    return forward, reflected
+
+
+_PYTHON_NUMBERS = frozenset({float, int, bool})
+
 for _name, _primitive in _OPERATORS.items():
-    _forward, _reflected = _binary(_primitive)
+    if _name in ("truediv", "mod", "floordiv"):
+        _forward, _reflected = _quotient(_primitive, getattr(operator, _name))
+    else:
+        _forward, _reflected = _binary(_primitive)
     setattr(Tracer, f"__{_name}__", _forward)
     setattr(Tracer, f"__r{_name}__", _reflected)
     setattr(Tracer, f"__i{_name}__", _inplace(_primitive))
@@ -88,9 +113,6 @@ def _comparison(name: str, ufunc: Any) -> Callable[..., Any]:
         return bind(primitive, self, _operand(other))
 
     return method
-
-
-_PYTHON_NUMBERS = frozenset({float, int, bool})
 
 
 for _name in ("eq", "ne", "lt", "le", "gt", "ge", "and", "or", "xor", "lshift", "rshift"):

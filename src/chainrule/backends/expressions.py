@@ -119,7 +119,9 @@ _NUMPY = frozenset(
     ]
 )
 # Numba has these for real numbers only.
-_NOT_COMPLEX = frozenset(["less", "less_equal", "greater", "greater_equal", "maximum", "minimum", "fmax", "fmin"])
+_NOT_COMPLEX = frozenset(["less", "less_equal", "greater", "greater_equal", "maximum", "minimum", "fmax", "fmin"]) | {
+    "logistic"
+}
 _OTHER_NAMES = {"norm.root": "np.sqrt", "absolute": "abs", "special.log1p": "np.log1p", "special.expm1": "np.expm1"}
 _OTHER_NAMES |= {"special.cbrt": "np.cbrt", "special.exp2": "np.exp2", "erf": "math.erf", "erfc": "math.erfc"}
 _CAST = {"float64": "float", "int64": "int", "complex128": "complex", "float32": "np.float32"}
@@ -249,6 +251,8 @@ def operation(op: str, args: Sequence[Expression], dtypes: Sequence[str], out: s
 def _cast(value: Expression, kind: str, out: str) -> Expression:
     if out == "bool":
         return infix("!=", COMPARE, value, constant(0, Scalar(kind)))
+    if kind == "bool" and out != "int64":
+        value = call("int", value)  # Numba makes no float of a bool
     return call(_CAST[out], value)
 
 
@@ -259,8 +263,10 @@ def _real_operation(op: str, args: Sequence[Expression], kind: str, out: str) ->
         return constant(0, Scalar(out))
     if op == "square":
         return infix("**", POWER, args[0], Expression("2"))
-    if op == "fmod" and kind == "int64":
-        return call("truncated_remainder", *args)
+    if kind == "int64":
+        if op == "fmod":
+            return call("truncated_remainder", *args)
+        op = "subtract" if op == "difference" else op
     if op in ("power", "float_power", "pow") and args[1].text in _SMALL:
         args = [args[0], Expression(_SMALL[args[1].text])]
     return _plain(op, args, out)
@@ -268,13 +274,15 @@ def _real_operation(op: str, args: Sequence[Expression], kind: str, out: str) ->
 
 def _complex_operation(op: str, args: Sequence[Expression], kind: str, out: str) -> Expression:
     if op in _NOT_COMPLEX:
-        raise UnsupportedError(f"{op} of complex numbers is not compiled: compare their real parts or absolute values")
+        raise UnsupportedError(f"{op} of complex numbers is not compiled: take their real parts or absolute values")
     if op in ("positive", "stop_gradient"):
         return args[0]
     if op == "conjugate":
         return Expression(f"{args[0].at(ATOM)}.conjugate()", **_over(args))
     if op in ("real", "imag"):
         return Expression(f"{args[0].at(ATOM)}.{op}", **_over(args))
+    if op == "expm1":
+        op = "complex_expm1"
     if op in ("divide", "square"):  # Python's division raises in Numba
         return call(f"np.{op}", *args)
     if op in ("power", "float_power", "pow"):

@@ -13,6 +13,7 @@ import numpy as np
 
 __all__ = [
     "angle",
+    "complex_expm1",
     "complex_power",
     "difference",
     "frexp_exponent",
@@ -90,6 +91,12 @@ def truncated_remainder(x: Any, y: Any) -> Any:
     return -rest if x < 0 else rest
 
 
+def complex_expm1(z: Any) -> Any:
+    """eᶻ - 1, without cancellation near 0."""
+    s = np.sin(0.5 * z.imag)
+    return complex(np.expm1(z.real) * np.cos(z.imag) - 2 * s * s, np.exp(z.real) * np.sin(z.imag))
+
+
 def complex_power(x: Any, n: Any) -> Any:
     if n == 0:
         return 1 + 0j
@@ -102,6 +109,6 @@ def power_log(x: Any, n: Any, k: Any) -> Any:
     """xⁿ log(x)ᵏ, and at 0 its limit."""
     if x != 0:
         return x**n * np.log(x) ** k
-    if n > 0:
+    if n.real > 0:
         return 0.0
     return -np.inf if k % 2 else np.inf

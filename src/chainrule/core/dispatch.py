@@ -20,7 +20,18 @@ from chainrule.errors import UnsupportedError, user_line
 if TYPE_CHECKING:
     from chainrule.core.primitive import Primitive
 
-__all__ = ["Meta", "Tracer", "bind", "dtype_of", "fresh_level", "innermost", "meta_of", "plain_operand", "shape_of"]
+__all__ = [
+    "Meta",
+    "Tracer",
+    "bind",
+    "dtype_of",
+    "fresh_level",
+    "innermost",
+    "is_symbol",
+    "meta_of",
+    "plain_operand",
+    "shape_of",
+]
 
 fresh_level = itertools.count(1).__next__
 
@@ -116,6 +127,11 @@ def innermost(value: Any) -> Any:
     while isinstance(value, Tracer):
         value = value.value
     return value
+
+
+def is_symbol(value: Any) -> bool:
+    """Whether `value` is traced to write a program, so that it has a dtype but no value."""
+    return isinstance(innermost(value), Meta)
 
 
 def shape_of(value: Any) -> tuple[int, ...]:

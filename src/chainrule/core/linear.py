@@ -100,7 +100,7 @@ def fit(value: Any, like: Meta | None) -> Any:
         return Masked(cast(value.value, like.dtype), value.live)
     if shape_of(value) != like.shape:
         value = _sum_to(value, like.shape)
-    return cast(value, like.dtype)
+    return value if value.__class__ is np.ndarray and value.dtype is like.dtype else cast(value, like.dtype)
 
 
 def cast(value: Any, dtype: np.dtype[Any]) -> Any:
@@ -118,6 +118,8 @@ def cast(value: Any, dtype: np.dtype[Any]) -> Any:
 def _sum_to(value: Any, shape: tuple[int, ...]) -> Any:
     have = shape_of(value)
     lead = len(have) - len(shape)
+    if value.__class__ is np.ndarray and shape == have[lead:] and shape:
+        return np.add.reduce(value, axis=tuple(range(lead)))
     axes = tuple(range(lead)) + tuple(lead + k for k, n in enumerate(shape) if n == 1 and have[lead + k] != 1)
     total = np.sum(value, axis=axes, keepdims=True) if axes else value
     return np.reshape(total, shape) if lead else total
@@ -185,7 +187,12 @@ class Constant(LinearMap):
         return expand(self._times(tangent, self.factor), self.like_y)
 
     def transpose(self, ct: Any, own: bool = False) -> Any:
-        return fit(self._times(ct, self.factor.conjugate()), self.like_x)
+        factor = self.factor
+        if factor == 1:
+            return fit(ct, self.like_x)
+        if own and factor == -1 and ct.__class__ is np.ndarray and ct.flags.writeable:
+            return fit(np.negative(ct, out=ct), self.like_x)
+        return fit(self._times(ct, factor.conjugate()), self.like_x)
 
     @staticmethod
     def _times(value: Any, factor: Any) -> Any:
@@ -232,7 +239,11 @@ class Factor(LinearMap):
         if ct.__class__ is Masked:
             return fit(product(factor, ct), self.like_x)
         if ct.__class__ is np.ndarray and ct.size > LARGE:
-            result = np.multiply(factor, ct, out=self._scratch(factor, ct, own))
+            if _is_one(ct) and factor.__class__ is np.ndarray and factor.shape == ct.shape and factor.dtype is ct.dtype:
+                # The sum of all elements asks for the partial itself; as a view it is nobody's to write to.
+                result = factor if self._made(factor) else factor.view()
+            else:
+                result = np.multiply(factor, ct, out=self._scratch(factor, ct, own))
         else:
             result = factor * ct
         return result if self.like_x is None else fit(result, self.like_x)
@@ -258,6 +269,11 @@ class Factor(LinearMap):
     @property
     def pattern(self) -> str:
         return "diagonal"
+
+
+def _is_one(ct: Any) -> bool:
+    """Whether an array is one number 1, spread over all elements."""
+    return not any(ct.strides) and ct.flat[0] == 1
 
 
 class Scale(Factor):

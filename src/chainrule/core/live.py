@@ -114,7 +114,7 @@ def product(factor: Any, masked: Masked) -> Masked:
 
 def finite(array: Any) -> bool:
     # One vectorised pass; only an overflowing sum of finite numbers needs the second.
-    return bool(np.isfinite(np.sum(array))) or bool(np.isfinite(array).all())
+    return bool(np.isfinite(np.add.reduce(array, axis=None))) or bool(np.isfinite(array).all())
 
 
 def linear_live(function: Callable[[Any], Any], masked: Masked) -> Masked:

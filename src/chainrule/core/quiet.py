@@ -5,12 +5,13 @@ Poles of derivatives are signed infinities and no news to the user, whose own op
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 from numpy._core import umath
 
-__all__ = ["quiet"]
+__all__ = ["begin", "end", "quiet"]
 
 # NumPy's own record of how floating-point errors are handled; where it is not found, the public way serves.
 _state: Any = getattr(umath, "_extobj_contextvar", None)
@@ -23,14 +24,21 @@ class _Quiet:
     __slots__ = ("_token",)
 
     def __enter__(self) -> None:
-        self._token = _state.set(_IGNORE)
+        self._token = begin()
 
     def __exit__(self, *_: Any) -> None:
-        _state.reset(self._token)
+        end(self._token)
 
 
-def _public() -> Any:
-    return np.errstate(all="ignore")
+def _begin() -> Any:
+    return np.seterr(all="ignore")
 
 
-quiet: Any = _public if _state is None else _Quiet
+def _end(before: Any) -> None:
+    np.seterr(**before)
+
+
+quiet = _Quiet
+# The two ends of it for where every call counts: ``token = begin()``, ``try``, ``finally: end(token)``.
+begin: Any = _begin if _state is None else functools.partial(_state.set, _IGNORE)
+end: Any = _end if _state is None else _state.reset

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.core.dispatch import Tracer, innermost
+from chainrule.core.memory import copied
 
 __all__ = ["link", "private", "refresh", "root_of"]
 
@@ -68,7 +69,7 @@ def private(array: Any) -> Any:
     """A copy whose layout is that of `array`: what is a view of the one is a view of the other."""
     flags = array.flags
     if flags.c_contiguous:
-        return array.copy()
+        return copied(array)
     if flags.f_contiguous or not array.size or 0 in array.strides:
         return array.copy("K")
     order = sorted(range(array.ndim), key=lambda k: (array.shape[k] > 1, -abs(array.strides[k])))

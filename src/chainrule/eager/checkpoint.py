@@ -16,11 +16,11 @@ import numpy as np
 
 from chainrule.arrays.buffers import unwrap
 from chainrule.core.dispatch import Tracer, innermost
+from chainrule.core.transformation import mark
 from chainrule.eager.drivers import push_entries
 from chainrule.eager.reverse import Reverse, lift, secure
 from chainrule.eager.sweep import collected, operands, sweep_into
 from chainrule.eager.tape import Tape, consume
-from chainrule.core.transformation import mark
 from chainrule.errors import LostDerivativeError, name_of
 from chainrule.leaves import build, result_leaves
 

@@ -37,7 +37,6 @@ __all__ = ["custom_jvp", "custom_vjp", "stop_gradient"]
 Function = Callable[..., Any]
 
 
-
 def stop_gradient(x: Any) -> Any:
     """`x` as a constant to every derivative.
 

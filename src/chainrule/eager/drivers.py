@@ -18,7 +18,7 @@ from chainrule.core.quiet import quiet
 from chainrule.eager import forward, reverse, shortcuts  # noqa: F401  (the short roads take effect)
 from chainrule.eager.forward import Dual, Pass
 from chainrule.eager.reverse import Reverse
-from chainrule.eager.sweep import collected, maps_of, sweep
+from chainrule.eager.sweep import collected, is_short, maps_of, sweep
 from chainrule.eager.tape import Tape, consume, keep
 from chainrule.errors import LeakedTracerError, name_of, unmask
 from chainrule.leaves import build, differentiable_leaves, result_leaves
@@ -97,7 +97,7 @@ def _check_leaks(leaves: list[Any], recorder: Any) -> None:
 def push_entries(entries: list[Any], table: list[Any]) -> None:
     """Run recorded entries forwards, from and to the tangents in `table`."""
     for entry in entries[1:]:
-        if entry.__class__ is tuple and len(entry) > 5:
+        if is_short(entry):
             entry = maps_of(entry)
         if entry.__class__ is tuple:
             _push_numbers(entry, table)
@@ -144,7 +144,7 @@ def trace_reverse(
         tape.close()
 
 
-def gradient_of_plain(function: Callable[..., Any], args: tuple[Any, ...], n: int, kwargs: dict[str, Any]) -> Any:
+def gradient_of_plain(function: Callable[..., Any], args: tuple[Any, ...], n: int) -> Any:
     """Value and gradient with respect to ``args[n]``, a float or a float64 array: the short road.
 
     Returns a `Trace` instead if the function does not return a traced number, for the general road.
@@ -157,9 +157,10 @@ def gradient_of_plain(function: Callable[..., Any], args: tuple[Any, ...], n: in
         traced = Reverse(x, tape, slot)
     else:
         traced = reverse.ReverseArray(x, tape, slot, None)
-        tape.inputs = [(id(traced), x), (0, (args[:n], args[n + 1 :], kwargs))]
+        if len(args) > 1:
+            tape.inputs = [(id(traced), x), (0, (args[:n], args[n + 1 :]))]
     try:
-        y = function(*args[:n], traced, *args[n + 1 :], **kwargs)
+        y = function(traced) if len(args) == 1 else function(*args[:n], traced, *args[n + 1 :])
     except ValueError as error:
         unmask(error)
         raise

@@ -15,14 +15,16 @@ import numpy as np
 from chainrule.core.dispatch import Meta, Tracer
 from chainrule.core.linear import LARGE, Constant, Factor, LinearMap
 from chainrule.core.live import Masked, add, dense
-from chainrule.core.quiet import quiet
+from chainrule.core.quiet import begin, end
 from chainrule.rules.indexing import GetItem, Marks, scatter
+from chainrule.rules.reduce import total_of
 
 __all__ = [
     "MultiRecord",
     "Scattered",
     "accumulate",
     "collected",
+    "is_short",
     "maps_of",
     "operands",
     "pull_small",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 _FUNCTION: Any = FunctionType
+_NUMBERS = frozenset({float, np.float64, np.float32})
 
 
 def sweep(entries: Iterable[Any], count: int, seeds: Iterable[tuple[int, Any]]) -> list[Any]:
@@ -45,8 +48,11 @@ def sweep(entries: Iterable[Any], count: int, seeds: Iterable[tuple[int, Any]]) 
     seeds : iterable of (slot, cotangent)
     """
     cts: list[Any] = [None] * count
-    with quiet():
+    token = begin()
+    try:
         sweep_into(entries, cts, bytearray(count), seeds)
+    finally:
+        end(token)
     return cts
 
 
@@ -72,7 +78,19 @@ def sweep_into(entries: Iterable[Any], cts: list[Any], owned: bytearray, seeds: 
                 cts[i] = ct * p if have is None else have + ct * p
             else:
                 cts[entry[0]] = None
-                if ct.__class__ is not np.ndarray or ct.size > LARGE:
+                if length == 4:
+                    _, i, shape, dtype = entry
+                    if ct.__class__ in _NUMBERS:
+                        c = np.empty(shape, dtype)
+                        c.fill(ct)
+                        have = cts[i]
+                        if have is None:
+                            cts[i] = c
+                        else:
+                            accumulate(cts, owned, i, c, True)
+                    else:
+                        pull(maps_of(entry), ct, cts, owned)
+                elif ct.__class__ is not np.ndarray or ct.size > LARGE:
                     pull(maps_of(entry), ct, cts, owned)
                 elif length == 6:
                     _, i, p, y, x, _ = entry
@@ -121,7 +139,7 @@ def sweep_into(entries: Iterable[Any], cts: list[Any], owned: bytearray, seeds: 
 def operands(entries: list[Any]) -> Iterator[int]:
     """The slots that recorded operations use."""
     for entry in entries[1:]:
-        if entry.__class__ is tuple and len(entry) > 5:
+        if is_short(entry):
             yield from maps_of(entry)[1::2]
         elif entry.__class__ is tuple or entry.__class__ is list:
             yield from entry[1::2]
@@ -131,9 +149,16 @@ def operands(entries: list[Any]) -> Iterator[int]:
             yield from (slot for slot in entry.slots if slot is not None)
 
 
+def is_short(entry: Any) -> bool:
+    """Whether a short road has recorded arrays in `entry`, as a tuple of even length (numbers: odd)."""
+    return entry.__class__ is tuple and not len(entry) & 1
+
+
 def maps_of(entry: tuple[Any, ...]) -> list[Any]:
     """The general form ``[out, operand, map, …]`` of what the short roads recorded."""
     out, i, first = entry[:3]
+    if len(entry) == 4:
+        return [out, i, total_of(first, entry[3])]
     if len(entry) == 6:
         return [out, i, _map_of(first, entry[3], (entry[4],))]
     j, second, z, x, y = entry[3:]

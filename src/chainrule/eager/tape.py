@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.core.dispatch import fresh_level
+from chainrule.core.memory import copied
 from chainrule.errors import LeakedTracerError, name_of, user_line
 
 __all__ = ["Tape", "consume", "keep"]
@@ -71,7 +72,7 @@ class Tape:
         known = self.copies.get(id(array))
         if known is not None and _same(known[1], array):
             return known[1]
-        copy = array.copy()
+        copy = copied(array)
         self.copies[id(array)] = (array, copy)
         return copy
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.core.primitive import Primitive, by_function
-from chainrule.frontends import indexing, library, methods, recursion, transformations
+from chainrule.frontends import custom, indexing, library, methods, recursion, transformations
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, describe, materialise
 from chainrule.frontends.iteration import iterable
@@ -92,6 +92,8 @@ def call_object(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]
         return apply(ctx, primitive.name, *[_array_like(ctx, a) for a in args])
     if isinstance(target, type):
         return _construct(frame, target, args, kwargs)
+    if custom.is_custom(target):
+        return custom.call_custom(frame, target, args, kwargs)
     kind = transformations.kind_of(target)
     if kind is not None:
         return transformations.make(frame, kind, target, args, kwargs)

@@ -64,6 +64,7 @@ class Context:
         self.functions: dict[Any, Any] = {}  # the recursive functions met so far
         self.parsed: Parsed | None = None
         self.node: ast.AST | None = None
+        self.customs: dict[Any, Any] = {}  # the functions with rules that are being read
         self.jvp: Callable[[Function, list[bool]], Function] | None = None  # the transformations, given by the caller
         self.vjp: Callable[[Function, list[bool]], Function] | None = None
         self._known: dict[Block, dict[Any, Atom]] = {}
@@ -73,6 +74,7 @@ class Context:
         """A context for another function of the same program."""
         made = Context()
         made.guards, made.captures, made.functions, made.plans = self.guards, self.captures, self.functions, self.plans
+        made.customs = self.customs
         made.node, made.parsed, made.jvp, made.vjp = self.node, self.parsed, self.jvp, self.vjp
         made.parameters.update(c.var for c in self.captures.values())
         return made

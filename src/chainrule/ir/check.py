@@ -7,7 +7,7 @@
 - What `Reserve` makes larger is an `Alloc` of this function that nothing views.
 - A called function lists the parameters it writes to, and its array results are storage of its own, each another.
 
-A check is linear in the size of the program, and follows calls.
+A check is linear in the size of the program, and follows calls and rules.
 """
 
 from __future__ import annotations
@@ -87,17 +87,19 @@ def check(function: Function) -> Function:
     ...
     chainrule.ir.check.MalformedError: f: y:float64 is used and not defined here, in the results
     """
-    called: dict[Function, None] = {function: None}
+    seen: set[Function] = set()
     waiting = [function]
     while waiting:
         current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
         _Checker(current).run()
-        for node in nodes_of(current.body):
-            if isinstance(node, Call) and node.function not in called:
-                called[node.function] = None
-                waiting.append(node.function)
-            if isinstance(node, Call):
-                _called(node.function)
+        waiting += current.rule or ()
+        called = {n.function for n in nodes_of(current.body) if isinstance(n, Call)}
+        for other in called:
+            _called(other)
+        waiting += called
     return function
 
 

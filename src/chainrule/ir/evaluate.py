@@ -152,10 +152,9 @@ class _Interpreter:
 
     def let(self, node: Let, env: Environment) -> None:
         args = [_value(a, env) for a in node.args]
-        for k, value in enumerate(args):
-            if value is _UNDEFINED and (node.op != "where" or k == 0):
-                env[node.out] = _UNDEFINED
-                return
+        if _UNDEFINED in args and (node.op != "where" or args[0] is _UNDEFINED):
+            env[node.out] = _UNDEFINED
+            return
         try:
             implementation = self.implementations[node]
         except KeyError:

@@ -43,6 +43,7 @@ __all__ = [
     "Print",
     "Raise",
     "Reserve",
+    "Rule",
     "Scalar",
     "Slice",
     "Store",
@@ -244,7 +245,7 @@ class Op(Node):
 
 @dataclass(eq=False, slots=True)
 class Call(Node):
-    """``outs = function(*args)``; only functions that call themselves, directly or not, are called."""
+    """``outs = function(*args)``; functions that call themselves, directly or not, or have a rule of their own."""
 
     outs: tuple[Var, ...]
     function: Function
@@ -339,6 +340,18 @@ class Block:
         return iter(self.nodes)
 
 
+class Rule(NamedTuple):
+    """The user's own derivative of a function, for its float and complex parameters and results.
+
+    `jvp` takes the parameters and a tangent for each float one, and returns the results and a tangent for each float
+    one; `vjp` takes the parameters and a cotangent for each float result, and returns the results and a cotangent for
+    each float parameter.
+    """
+
+    jvp: Function
+    vjp: Function
+
+
 @dataclass(eq=False, slots=True)
 class Function:
     """A program. `results` are scalars, or arrays: parameters, views or storage of the body's top level."""
@@ -349,3 +362,4 @@ class Function:
     results: tuple[Atom, ...]
     line: Line | None = None
     writes: frozenset[Var] = frozenset()  # the array parameters whose memory it writes to, see `walk.find_writes`
+    rule: Rule | None = None

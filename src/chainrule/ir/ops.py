@@ -97,6 +97,7 @@ def result_type(op: str, args: tuple[Type, ...]) -> Scalar:
     return Scalar("int64" if op in _TO_INT else dtype)
 
 
+_KINDS: dict[str, Any] = {d: np.dtype(d).type for d in (*FLOATS, "int64", "bool")}
 # Where Python's own arithmetic is exactly NumPy's, and much faster on single numbers.
 _COMPARE: dict[str, Callable[..., Any]] = {
     "equal": operator.eq,
@@ -136,13 +137,16 @@ def implementation(op: str, dtypes: tuple[str, ...], dtype: str) -> Callable[...
     quick = _PYTHON.get(dtypes[0], {}).get(op)
     if quick is not None:
         return quick
-    impl, kinds = registry[op].impl, [np.dtype(d).type for d in dtypes]
+    impl, kinds = registry[op].impl, [_KINDS[d] for d in dtypes]
+    if len(kinds) == 1:
+        (kind,) = kinds
+        return lambda x: number(impl(kind(x)), dtype)
     return lambda *args: number(impl(*[kind(a) for kind, a in zip(kinds, args, strict=True)]), dtype)
 
 
 def number(value: Any, dtype: str) -> Any:
     """`value` in the precision of `dtype`: Python's float, int or bool where they are it, else NumPy's scalar."""
-    scalar = np.dtype(dtype).type(value)
+    scalar = _KINDS[dtype](value)
     return scalar.item() if dtype in _PYTHON else scalar
 
 

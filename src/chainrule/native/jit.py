@@ -193,6 +193,7 @@ class Jitted:
         self.options = options
         self._programs: dict[Any, list[Specialisation]] = {}
         self._derived: dict[str, Jitted] = {}
+        self._compiled_type: Any = None
         functools.update_wrapper(self, _innermost(function))
         self.__transformation__ = Mark("jit", function, {}, weakref.ref(self))
 
@@ -217,6 +218,15 @@ class Jitted:
             if found.holds():
                 return found(flat)
         return self._specialise(key)(flat)
+
+    @property
+    def _numba_type_(self) -> Any:
+        """The type of this function in the user's own compiled code."""
+        if self._compiled_type is None:
+            from chainrule.native.compiled_calls import type_of
+
+            self._compiled_type = type_of(self)
+        return self._compiled_type
 
     # -- transformations that are called at once
 

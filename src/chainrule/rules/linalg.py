@@ -387,11 +387,14 @@ def _regular_inverse(x: Any) -> Any:
 
 def _cofactors(y: Any, x: Any) -> Any:
     """The derivatives of the determinant y with respect to the elements of x."""
-    inverse = None if is_symbol(x) else _regular_inverse(innermost(x))
-    if inverse is None and not is_symbol(x):
-        return _singular_cofactors(x)
-    if isinstance(x, Tracer):  # a program raises at singular matrices
+    if is_symbol(x):  # a program raises at singular matrices
         inverse = inv(x)
+    else:
+        inverse = _regular_inverse(innermost(x))
+        if inverse is None:
+            return _singular_cofactors(x)
+        if isinstance(x, Tracer):
+            inverse = inv(x)
     return reshape(y, shape=(*shape_of(y), 1, 1)) * mT(inverse)
 
 

@@ -155,6 +155,8 @@ def _of_node(node: Node) -> Iterator[tuple[Atom, Atom]]:
         case For(carries=carries) | While(carries=carries):
             for c in carries:
                 yield from ((c.init, c.param), (c.next, c.param), (c.param, c.out))
+        case Call(outs=outs, function=function, args=args) if function.rule is not None:
+            yield from ((a, out) for a in args for out in outs if is_float(a) and is_float(out))
         case Call(outs=outs, function=function, args=args):
             for a, p in zip(args, function.params, strict=True):
                 yield a, p

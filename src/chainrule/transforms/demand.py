@@ -39,6 +39,7 @@ class Plan(NamedTuple):
 
     restored: frozenset[Var] = frozenset()  # the memory that is brought back to its former state
     kept: frozenset[Var] = frozenset()  # what an earlier sweep could not do without: it costs nothing more
+    relied: frozenset[Node] | None = None  # the statements whose cells an earlier sweep asked for again; None: any
 
 
 class Demand:
@@ -51,6 +52,8 @@ class Demand:
         self.plan = plan
         self.build = build
         self.mirrors: dict[Region, Mirror] = {}  # of the regions around the statement being reversed
+        self.sought: set[Var] = set()  # what is to be found in a cell whose index may not depend on it
+        self.relied: set[Node] = set()  # the statements whose cells are asked for again once they are restored
         self.wanted: set[Var] = set()  # the memory whose restoring might save something
 
     @contextlib.contextmanager
@@ -92,7 +95,8 @@ class Demand:
                 return self.build.dim(self.array(array), axis)
         store = self._cell(var, place)
         if store is not None:
-            return self.build.load(self.array(store.array), *self.all(store.index), hint=var.hint)
+            with self._looking_for(var):
+                return self.build.load(self.array(store.array), *self.all(store.index), hint=var.hint)
         return self._kept(var, place)
 
     def _kept(self, var: Var, place: Place) -> Atom:
@@ -150,34 +154,44 @@ class Demand:
             return False
         if self.indices.final(node):
             return True
-        return self._restored(node.array, place)
+        return self._restored(node, node.array, place)
 
-    def _restored(self, array: Var, place: Place) -> bool:
-        """Whether the memory of `array` is, at the statement being reversed, what it was at `place`."""
+    def _restored(self, node: Node, array: Var, place: Place) -> bool:
+        """Whether the memory of `array` is, at the statement being reversed, what it was at the `place` of `node`."""
         memory = self.places.memory(array)
         mirror = self.mirrors[place.region]
         if self.places.written(place.region, place.position + 1, mirror.at, memory):
             return False
         if memory in self.plan.restored:
+            self.relied.add(node)
             return True
         if self.indices.restorable(memory):
             self.wanted.add(memory)
         return False
 
+    @contextlib.contextmanager
+    def _looking_for(self, var: Var) -> Iterator[None]:
+        self.sought.add(var)
+        yield
+        self.sought.discard(var)
+
     def _measured(self, node: Dim) -> bool:
         return self.reachable(node.array) and self.places.root(node.array) not in self.places.reserved
 
     def _cell(self, var: Var, place: Place) -> Store | None:
-        """A store of `var` whose cell still holds it."""
+        """A store of `var` whose cell still holds it, and can be found without `var`."""
+        if var in self.sought:
+            return None
         for store in self.places.stores.get(var, ()):
             where = self.places.positions[store]
-            if where.region is not place.region or not self.reachable(store.array) or self.lack(*store.index):
-                continue
+            with self._looking_for(var):
+                if where.region is not place.region or not self.reachable(store.array) or self.lack(*store.index):
+                    continue
             undone = self.places.memory(store.array) in self.plan.restored
             before = self.mirrors[where.region].at < where.position
             if self.indices.final(store) and not (undone and before):
                 return store
-            if not before and self._restored(store.array, where):
+            if not before and self._restored(store, store.array, where):
                 return store
         return None
 
@@ -222,7 +236,7 @@ class Demand:
             return self.need(atom)
         place = self.places.positions[node]
         held = self.places.stable(place, self.places.memory(atom))
-        if self.reachable(atom) and (held or self._restored(atom, place)):
+        if self.reachable(atom) and (held or self._restored(node, atom, place)):
             return self.array(atom)
         if place.region.loop is None:
             return self.residuals.export(self.residuals.snapshot(atom, node))
@@ -297,6 +311,13 @@ class Demand:
         return base
 
     # -- what was in a cell before
+
+    def undone(self, node: Store | Incr) -> bool:
+        """Whether the cell that `node` writes to is to be restored."""
+        memory, relied = self.places.memory(node.array), self.plan.relied
+        if memory not in self.plan.restored:
+            return False
+        return relied is None or any(self.places.before(n, node) for n in relied)
 
     def before(self, node: Store | Incr) -> Atom:
         """What the cell that `node` writes to held before."""

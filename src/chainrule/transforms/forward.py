@@ -30,6 +30,7 @@ from chainrule.ir.nodes import (
     Node,
     Op,
     Reserve,
+    Rule,
     Scalar,
     Store,
     Undef,
@@ -283,7 +284,21 @@ class _Writer:
             if out in self.active:
                 self.set(out, self.zeros(out) if total is None and isinstance(out.type, Array) else total)
 
+    def ruled(self, node: Call, rule: Rule) -> None:
+        """A function with a rule of its own."""
+        self.keep(node)
+        if not any(a in self.dots for a in node.args):
+            return
+        given = [self.tangent(a) for a in node.args if is_float(a)]
+        found = self.build.inline(rule.jvp, (*node.args, *given))[len(node.outs) :]
+        for out, tangent in zip([o for o in node.outs if is_float(o)], found, strict=True):
+            if out in self.active:
+                self.set(out, tangent)
+
     def call(self, node: Call) -> None:
+        if node.function.rule is not None:
+            self.ruled(node, node.function.rule)
+            return
         callee, function = node.function, self.version(node.function)
         given = [self.tangent(a) for a, p in zip(node.args, callee.params, strict=True) if p in self.active]
         made = [self.dot(out) for out, r in zip(node.outs, callee.results, strict=True) if r in self.active]

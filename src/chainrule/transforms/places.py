@@ -13,11 +13,13 @@ from typing import NamedTuple
 from chainrule.ir.nodes import (
     Array,
     Block,
+    Call,
     For,
     Function,
     If,
     Load,
     Node,
+    Op,
     Raise,
     Reserve,
     Store,
@@ -82,7 +84,6 @@ class Places:
         self.stores: dict[Var, list[Store]] = {}  # a scalar -> where it is stored
         self.reserved = {n.array for n in nodes_of(function.body) if isinstance(n, Reserve)}
         self._writes: dict[Node, frozenset[Var]] = {}
-        self._loads: dict[Var, list[Load]] = {}
         self._enter(self.body)
 
     def _enter(self, region: Region) -> None:
@@ -109,8 +110,6 @@ class Places:
                 if isinstance(m.out.type, Array):
                     self.merged.update((v, m.out) for v in (m.then, m.orelse) if isinstance(v, Var))
         self.places.update((v, place) for v in defines(node))
-        if isinstance(node, Load):
-            self._loads.setdefault(node.array, []).append(node)
         if isinstance(node, Store) and isinstance(node.value, Var):
             self.stores.setdefault(node.value, []).append(node)
 
@@ -152,16 +151,7 @@ class Places:
                 return False
             region, position = region.parent, region.position
 
-    def read_before(self, node: Node, memory: Var) -> bool:
-        """Whether a load from `memory` may run before `node` does."""
-        return any(
-            self._before(load, node)
-            for array, loads in self._loads.items()
-            if self.memory(array) is memory
-            for load in loads
-        )
-
-    def _before(self, first: Node, second: Node) -> bool:
+    def before(self, first: Node, second: Node) -> bool:
         """Whether `first` may run before `second`: it stands above, or in a loop that holds both."""
         path = self.path(second)
         place = self.positions[first]

@@ -117,8 +117,12 @@ class Reversal:
 
         def settled(restored: frozenset[Var], kept: frozenset[Var]) -> Sweep:
             first = run(Plan(restored, kept))
-            second = run(Plan(restored, frozenset(first.residuals.kept)))
-            return min(first, second, key=lambda s: s.cost)
+            found = first.demand
+            second = run(Plan(restored, frozenset(first.residuals.kept), frozenset(found.relied)))
+            # A sweep that relies on cells which its plan did not restore for it is none.
+            if second.demand.relied <= found.relied and second.cost <= first.cost:
+                return second
+            return first
 
         best = settled(frozenset(), frozenset())
         for memory in sorted(best.demand.wanted, key=lambda v: v.hint):

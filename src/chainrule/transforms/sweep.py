@@ -31,6 +31,7 @@ from chainrule.ir.nodes import (
     Merge,
     Node,
     Op,
+    Rule,
     Scalar,
     Store,
     Var,
@@ -275,9 +276,8 @@ class Sweep:
             self.contribute(node.value, self.build.load(shadow, *index, hint=f"{node.array.hint}_bar"))
 
     def _restore(self, node: Store | Incr) -> tuple[Atom, ...]:
-        """Undo the write if its memory is to be restored and anybody may ask for it; the index, if it was needed."""
-        memory = self.places.memory(node.array)
-        if memory not in self.demand.plan.restored or not self.places.read_before(node, memory):
+        """Undo the write if anybody relies on it; the index, if it was needed."""
+        if not self.demand.undone(node):
             return ()
         index = self.demand.all(node.index)
         old = self.demand.before(node)
@@ -320,8 +320,30 @@ class Sweep:
         assert isinstance(share, Var)
         self._add(arg, share, _itself)
 
+    def _ruled(self, node: Call, rule: Rule) -> None:
+        """A function with a rule of its own."""
+        outs = [o for o in node.outs if is_float(o)]
+        found = [self._ct_of_result(o) for o in outs]
+        if all(ct is None for ct in found):
+            return
+        values = [self.demand.value_at(a, node) for a in node.args]
+        cts = [self._zeros(o) if ct is None else ct for o, ct in zip(outs, found, strict=True)]
+        shares = self.build.inline(rule.vjp, (*values, *cts))[len(node.outs) :]
+        for a, share in zip([a for a in node.args if is_float(a)], shares, strict=True):
+            if a not in self.carrying:
+                continue
+            if isinstance(share.type, Array):
+                assert isinstance(a, Var)
+                assert isinstance(share, Var)
+                self._add(a, share, _itself)
+            else:
+                self.contribute(a, share)
+
     def _call(self, node: Call) -> None:
         function = node.function
+        if function.rule is not None:
+            self._ruled(node, function.rule)
+            return
         outs = [o for o, r in zip(node.outs, function.results, strict=True) if r in self.calls.carrying]
         found = [self._ct_of_result(o) for o in outs]
         pairs = list(zip(node.args, function.params, strict=True))

@@ -89,6 +89,15 @@ class Facts:
             return self.sum(loop.lower, a[1]), self.sum(loop.upper, a[1] - 1)
         return self.sum(loop.upper, a[1] + 1), self.sum(loop.lower, a[1])
 
+    def compared(self, op: str, x: Atom, y: Atom) -> bool | None:
+        """Whether ``op(x, y)`` holds, None if it is not proved."""
+        if op in ("greater", "greater_equal"):
+            return self.compared(op.replace("greater", "less"), y, x)
+        plus = 1 if op == "less_equal" else 0
+        if self.exceeds(self.sum(y, plus), self.sum(x)):
+            return True
+        return False if self.exceeds(self.sum(x, 1 - plus), self.sum(y)) else None
+
     def natural(self, atom: Atom) -> bool:
         """Whether `atom` is proved not to be negative."""
         return self.exceeds(self.sum(atom), (None, -1))

@@ -45,6 +45,7 @@ from chainrule.transforms.simplify.walk import Substitution
 __all__ = ["folded"]
 
 _MOST_CELLS = 32  # of one array are remembered
+_ORDERS = frozenset({"less", "less_equal", "greater", "greater_equal"})
 _COMMUTING = frozenset({"add", "multiply", "equal", "not_equal", "logical_and", "logical_or"})
 
 
@@ -154,9 +155,10 @@ class _Folder(Substitution):
     def let(self, node: Let) -> None:
         op, args = node.op, self.all(node.args)
         op, args = self.rewritten(op, args, node.out)
-        known = self.cast(node.out, args[0]) if op == "cast" else self.builder.fold(op, args)
-        if op == "positive":
-            known = args[0]
+        if op == "cast":
+            known = self.cast(node.out, args[0])
+        else:
+            known = self.builder.fold(op, args) or self.proved(op, args)
         if known is not None:
             self.atoms[node.out] = known
             return
@@ -168,6 +170,20 @@ class _Folder(Substitution):
     def cast(self, out: Var, value: Atom) -> Atom | None:
         known = not isinstance(value, Var) or value.type == out.type
         return self.builder.cast(value, out.type.dtype) if known else None
+
+    def proved(self, op: str, args: tuple[Atom, ...]) -> Atom | None:
+        """What the operation gives by what is known of its operands."""
+        if op == "positive":
+            return args[0]
+        if args[0].type.dtype != "int64":
+            return None
+        if op in _ORDERS:
+            found = self.facts.compared(op, *args)
+            return None if found is None else boolean(found)
+        if op in ("maximum", "minimum"):
+            found = self.facts.compared("less_equal", *args)
+            return None if found is None else args[found == (op == "maximum")]
+        return None
 
     def rewritten(self, op: str, args: tuple[Atom, ...], out: Var) -> tuple[str, tuple[Atom, ...]]:
         """The same operation without signs and constants that another one can take over."""

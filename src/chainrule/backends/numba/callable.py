@@ -1,0 +1,56 @@
+"""Jitted functions inside the user's own compiled code.
+
+A jitted function is a constant of a compiled one. Its type compiles the program for the types of each call and
+gives Numba the dispatcher's code. Hidden inputs (captured floats and arrays) cannot be passed from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import types
+from numba.core import typing
+from numba.core.extending import models, register_model
+from numba.core.imputils import lower_constant
+
+__all__ = ["FunctionType"]
+
+# From the types of the arguments to the compiled dispatcher, or a message that says why there is none.
+Specialise = Callable[[tuple[Any, ...]], Any]
+
+
+class FunctionType(types.Callable, types.Opaque):  # type: ignore[misc]
+    """The type of one jitted function."""
+
+    def __init__(self, name: str, specialise: Specialise) -> None:
+        self._specialise = specialise
+        self._dispatchers: dict[Any, Any] = {}
+        super().__init__(f"chainrule.{name}({id(specialise)})")
+
+    def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:
+        if kws:
+            raise TypeError("a jitted function is called with positional arguments in compiled code")
+        plain = tuple(types.unliteral(a) for a in args)
+        dispatcher = self._dispatchers.get(plain)
+        if dispatcher is None:
+            dispatcher = self._dispatchers[plain] = self._specialise(plain)
+        (signature,) = dispatcher.nopython_signatures
+        return typing.signature(signature.return_type, *signature.args)
+
+    def get_call_signatures(self) -> Any:
+        return (), True
+
+    def get_impl_key(self, sig: Any) -> Any:
+        dispatcher = self._dispatchers.get(tuple(sig.args)) or next(
+            d for d in self._dispatchers.values() if tuple(d.nopython_signatures[0].args) == tuple(sig.args)
+        )
+        return dispatcher.get_overload(sig.args)
+
+
+register_model(FunctionType)(models.OpaqueModel)
+
+
+@lower_constant(FunctionType)  # type: ignore[untyped-decorator]
+def _constant(context: Any, builder: Any, type: Any, value: Any) -> Any:
+    return context.get_dummy_value()
