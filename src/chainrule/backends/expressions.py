@@ -11,7 +11,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from chainrule.backends import support
+from chainrule.core.primitive import registry
 from chainrule.errors import UnsupportedError
 from chainrule.ir.nodes import Line, Scalar, Var
 
@@ -302,6 +305,10 @@ def _plain(op: str, args: Sequence[Expression], out: str) -> Expression:
     if op in _OTHER_NAMES:
         made = call(_OTHER_NAMES[op], *args)
         return call(_CAST[out], made) if out == "float32" and "math" in _OTHER_NAMES[op] else made
+    impl = registry[op].impl
+    if op not in support.__all__ and isinstance(impl, np.ufunc) and not out.startswith("complex"):
+        made = call(f"special.{impl.__name__}", *args)
+        return call(_CAST[out], made) if out == "float32" else made
     if op not in support.__all__:
         raise UnsupportedError(f"{op} is not compiled yet: take the derivative without jit")
     made = call(op, *args)

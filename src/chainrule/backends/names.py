@@ -14,7 +14,7 @@ from chainrule.ir.walk import defines, nodes_of
 
 __all__ = ["distinct", "names_of"]
 
-_TAKEN = frozenset({*dir(builtins), *keyword.kwlist, *support.__all__, "np", "math"})
+_TAKEN = frozenset({*dir(builtins), *keyword.kwlist, *support.__all__, "np", "math", "special"})
 
 
 def identifier(hint: str) -> str:

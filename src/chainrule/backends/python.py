@@ -114,8 +114,6 @@ def _called(function: Function) -> list[Function]:
 
 def _imports(text: str) -> str:
     lines = [line for module, line in _MODULES.items() if re.search(rf"\b{module}\.", text)]
-    if len(lines) == 2:
-        lines.insert(1, "")
     called = [name for name in support.__all__ if re.search(rf"(?<![.\w]){name}\(", text)]
     if called:
         lines.append("")
@@ -123,7 +121,7 @@ def _imports(text: str) -> str:
     return "\n".join(lines)
 
 
-_MODULES = {"math": "import math", "np": "import numpy as np"}
+_MODULES = {"math": "import math\n", "np": "import numpy as np", "special": "from scipy import special"}
 
 
 # -- lines of text ------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ _OPS = {
     "det": "np.linalg.det({})",
     "slogdet": "np.linalg.slogdet({})",
     "cholesky": "np.linalg.cholesky({})",
-    "argsort": 'np.argsort({}, kind="mergesort")',
+    "argsort": 'np.argsort({}, kind="stable")',
 }
 _FORTRAN = frozenset({"solve", "inv", "cholesky"})  # Numba's results are in Fortran's order
 
@@ -211,6 +211,8 @@ class Writer:
             made = f"np.empty({shape}{dtype})"
         elif is_number(node.fill, 0) and not str(node.fill.value).startswith("-"):
             made = f"np.zeros({shape}{dtype})"
+        elif is_number(node.fill, 1):
+            made = f"np.ones({shape}{dtype})"
         else:
             made = f"np.full({shape}, {self.text(node.fill)}{dtype})"
         self.assign(self.names[out], Expression(made))
@@ -252,6 +254,8 @@ class Writer:
     def op(self, node: Op) -> None:
         args = [self.contiguous(a) for a in node.args]
         made = _OPS[node.op].format(*args)
+        if self.compiled and node.op == "argsort":
+            made = f"argsort({args[0]})"  # Numba's own takes seconds to compile
         if self.compiled and node.op in _FORTRAN and getattr(node.outs[0].type, "ndim", 0) > 1:
             made = f"np.ascontiguousarray({made})"
         self.results(node.outs, made)

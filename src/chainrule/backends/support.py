@@ -13,6 +13,7 @@ import numpy as np
 
 __all__ = [
     "angle",
+    "argsort",
     "complex_expm1",
     "complex_power",
     "difference",
@@ -31,10 +32,38 @@ __all__ = [
 
 def grow(array: Any, size: Any) -> Any:
     """A longer array, of at least `size` rows, that begins with those of `array`."""
-    longer = np.empty((max(size, 2 * array.shape[0]), *array.shape[1:]), array.dtype)
+    longer = np.empty((max(size, 2 * array.shape[0]),) + array.shape[1:], array.dtype)  # noqa: RUF005 as Numba has it
     for i in range(array.shape[0]):
         longer[i] = array[i]
     return longer
+
+
+def argsort(x: Any) -> Any:
+    """The order of a vector's elements, by merging: equal ones stay in theirs, NaN come last."""
+    n = x.shape[0]
+    order, merged = np.empty(n, np.int64), np.empty(n, np.int64)
+    for k in range(n):
+        order[k] = k
+    width = 1
+    while width < n:
+        for start in range(0, n, 2 * width):
+            middle, end = min(start + width, n), min(start + 2 * width, n)
+            i, j = start, middle
+            for k in range(start, end):
+                if j < end and i < middle:
+                    left, right = x[order[i]], x[order[j]]
+                    first = not (right < left or (left != left and right == right))
+                else:
+                    first = i < middle
+                if first:
+                    merged[k] = order[i]
+                    i += 1
+                else:
+                    merged[k] = order[j]
+                    j += 1
+        order, merged = merged, order
+        width *= 2
+    return order
 
 
 def unit_gap(x: Any) -> Any:

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from chainrule.core.primitive import Primitive, by_function
-from chainrule.frontends import custom, indexing, library, methods, recursion, transformations
+from chainrule.frontends import custom, indexing, methods, recursion, transformations
+from chainrule.frontends.arrays import array_of
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, describe, materialise
-from chainrule.frontends.iteration import iterable
+from chainrule.frontends.frames import Frame
+from chainrule.frontends.library import find
 from chainrule.frontends.outside import attribute_of, outside_value
 from chainrule.frontends.source import Parsed, read, unwrap
 from chainrule.frontends.values import (
@@ -35,12 +37,9 @@ from chainrule.frontends.values import (
     Record,
     Static,
     Transformed,
-    number,
 )
-from chainrule.ir.build import integer
-from chainrule.ir.nodes import Block, Const
 
-__all__ = ["attribute", "call", "comprehension", "inline"]
+__all__ = ["attribute", "call", "inline"]
 
 DEPTH = 200
 
@@ -62,7 +61,7 @@ def call(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any]) -> 
             return transformations.apply_transformation(frame, function, args, kwargs)
         case Bottom():
             return BOTTOM
-        case Record(cls=cls) if hasattr(cls, "__call__"):
+        case Record(cls=cls) if "__call__" in vars(cls):
             method = Bound(Static(cls.__call__), (function,))
             return call(frame, method, args, kwargs)
     raise ctx.fail(f"{describe(function)} is not a function")
@@ -75,7 +74,7 @@ def call_object(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]
         target, (FunctionType, MethodType)
     ):
         return BOTTOM
-    handler = library.find(target)
+    handler = find(target)
     if handler is not None:
         try:
             return handler(frame, *args, **kwargs)
@@ -101,7 +100,7 @@ def call_object(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]
         return _user_function(frame, target, args, kwargs)
     if isinstance(target, (np.ufunc, BuiltinFunctionType)) or _module(target).startswith(("numpy", "scipy", "math")):
         raise ctx.refuse("function", _name(target))
-    if callable(target) and hasattr(type(target), "__call__"):
+    if callable(target):
         return _user_function(frame, target, args, kwargs)
     raise ctx.fail(f"{_name(target)} is not a function")
 
@@ -123,7 +122,7 @@ def _name(target: Any) -> str:
 
 
 def _array_like(ctx: Context, value: Any) -> Any:
-    return library.array_of(ctx, value) if isinstance(value, (list, tuple)) else value
+    return array_of(ctx, value) if isinstance(value, (list, tuple)) else value
 
 
 def _with_out(frame: Any, primitive: Primitive, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -191,8 +190,6 @@ def inline(
     quiet: bool = False,
 ) -> Any:
     """Continue in the body of a function."""
-    from chainrule.frontends.visit import Frame, expression, read_body
-
     ctx: Context = frame.ctx
     values = [a if isinstance(a, Iterable) else materialise(ctx, a) for a in args]
     named = {k: a if isinstance(a, Iterable) else materialise(ctx, a) for k, a in kwargs.items()}
@@ -204,12 +201,12 @@ def inline(
         raise ctx.fail("the calls nest too deeply")
     if isinstance(node, ast.Lambda):
         ctx.frames.append(inner)
-        inner.node = node
+        inner.node, inner.key = node, recursion.signature(inner.env)
         try:
-            return expression(inner, node.body)
+            return ctx.language.expression(inner, node.body)
         finally:
             ctx.frames.pop()
-    return read_body(inner, node)
+    return ctx.language.body(inner, node)
 
 
 def bind_arguments(
@@ -224,9 +221,8 @@ def bind_arguments(
     spec, name = node.args, getattr(node, "name", "<lambda>")
     positional = [a.arg for a in (*spec.posonlyargs, *spec.args)]
     env = dict(zip(positional, args, strict=False))
-    if len(args) > len(positional):
-        if spec.vararg is None:
-            raise ctx.fail(f"{name}() takes {len(positional)} positional arguments but {len(args)} were given")
+    if len(args) > len(positional) and spec.vararg is None:
+        raise ctx.fail(f"{name}() takes {len(positional)} positional arguments but {len(args)} were given")
     if spec.vararg is not None:
         env[spec.vararg.arg] = tuple(args[len(positional) :])
     extra: dict[str, Any] = {}
@@ -292,79 +288,3 @@ def attribute(frame: Any, owner: Any, name: str) -> Any:
             if isinstance(value, ModuleType | type) or hasattr(value, name):
                 return attribute_of(ctx, value, name)
     raise ctx.fail(f"{describe(owner)} has no attribute {name!r}")
-
-
-# -- comprehensions -----------------------------------------------------------------------------------
-
-
-def comprehension(frame: Any, node: ast.ListComp | ast.GeneratorExp) -> Any:
-    """A list by a comprehension: known items, or numbers (or arrays of one shape) in an array."""
-    ctx = frame.ctx
-    first = node.generators[0]
-    from chainrule.frontends.visit import Frame, expression
-
-    over = expression(frame, first.iter)
-    inner = Frame(ctx, frame.parsed, frame.function, frame, frame.quiet)
-    ctx.frames.append(inner)
-    try:
-        if isinstance(over, dict):
-            over = [Static(k) if isinstance(k, str) else number(k) for k in over]
-        if isinstance(over, (tuple, list)):
-            items = [v for item in over for v in _known_items(inner, node, 0, item)]
-            return items
-        source = iterable(ctx, over)
-        if isinstance(source.count, Const) and source.count.value <= 16 and len(node.generators) > 1:
-            return [v for k in range(source.count.value) for v in _known_items(inner, node, 0, source.item(integer(k)))]
-        if len(node.generators) > 1 or first.ifs:
-            return _filtered(inner, node, source)
-        return _collected(inner, node, source)
-    finally:
-        ctx.frames.pop()
-
-
-def _known_items(frame: Any, node: Any, depth: int, item: Any) -> list[Any]:
-    from chainrule.frontends.visit import _condition, assign_to, expression
-
-    ctx, generator = frame.ctx, node.generators[depth]
-    assign_to(frame, generator.target, item)
-    for test in generator.ifs:
-        truth = _condition(frame, test)
-        if not isinstance(truth, Const):
-            raise ctx.fail("which items a list has depends on numbers: write a loop that sums or stores")
-        if not truth.value:
-            return []
-    if depth + 1 == len(node.generators):
-        return [materialise(ctx, expression(frame, node.elt))]
-    over = expression(frame, node.generators[depth + 1].iter)
-    if not isinstance(over, (tuple, list)):
-        source = iterable(ctx, over)
-        if not isinstance(source.count, Const):
-            raise ctx.fail("a comprehension over several ranges, some not known before it runs: write loops")
-        over = [source.item(integer(k)) for k in range(source.count.value)]
-    return [v for inner in over for v in _known_items(frame, node, depth + 1, inner)]
-
-
-def _collected(frame: Any, node: Any, source: Iterable) -> Any:
-    """One item per iteration: its first evaluation tells type and shape, and is thrown away."""
-    from chainrule.frontends.visit import assign_to, expression
-
-    ctx = frame.ctx
-
-    def item(k: Any) -> Any:
-        assign_to(frame, node.generators[0].target, source.item(k))
-        return expression(frame, node.elt)
-
-    state = ctx.snapshot()
-    with ctx.inside(Block()):
-        probe = item(integer(0))
-    ctx.restore(state)
-    return library.collect(ctx, source.count, item, probe)
-
-
-def _filtered(frame: Any, node: Any, source: Iterable) -> Any:
-    raise frame.ctx.fail("a comprehension with a condition or several ranges: write loops that sum or store")
-
-
-def repeated(ctx: Context, item: Number, count: Number) -> ListArray:
-    """``[item] * count``."""
-    return ListArray(materialise(ctx, Lazy(item.dtype, (count.atom,), lambda i: item.atom, ()), "items"), item.weak)

@@ -7,7 +7,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from chainrule.errors import UnsupportedError
 from chainrule.frontends.source import Parsed
@@ -43,6 +43,19 @@ class Capture:
     weak: bool
 
 
+def _missing(*args: Any) -> Any:
+    raise AssertionError("a context without a language")
+
+
+class Language(NamedTuple):
+    """The parts of the front end that call each other: each reads one kind of thing for a frame."""
+
+    call: Callable[..., Any]
+    expression: Callable[..., Any]
+    body: Callable[..., Any]
+    assign: Callable[..., Any]
+
+
 def same(a: Atom, b: Atom) -> bool:
     """Whether two atoms are known to be equal."""
     return a is b or (isinstance(a, Const) and isinstance(b, Const) and a.value == b.value)
@@ -52,6 +65,7 @@ class Context:
     """One program being read. `block` of the builder is where code goes; `stack` are the blocks around it."""
 
     def __init__(self) -> None:
+        self.language: Language = Language(*[_missing] * 4)
         self.builder = Builder()
         self.stack: list[Block] = [self.builder.block]
         self.guards: dict[Any, Guard] = {}
@@ -76,6 +90,7 @@ class Context:
         made.guards, made.captures, made.functions, made.plans = self.guards, self.captures, self.functions, self.plans
         made.customs = self.customs
         made.node, made.parsed, made.jvp, made.vjp = self.node, self.parsed, self.jvp, self.vjp
+        made.language = self.language
         made.parameters.update(c.var for c in self.captures.values())
         return made
 
@@ -91,7 +106,8 @@ class Context:
 
     def refuse(self, key: str | ast.AST, detail: str = "") -> UnsupportedError:
         """The exception for a construct outside the language, at the node being read."""
-        assert self.parsed is not None and self.node is not None
+        assert self.parsed is not None
+        assert self.node is not None
         if isinstance(key, ast.AST):
             return refuse(key, self.parsed, detail=detail)
         return refuse(self.node, self.parsed, key, detail)

@@ -105,9 +105,7 @@ class _Custom:
         self.function.name = getattr(target, "__name__", "custom")
 
     def _call(self, function: Any, args: Sequence[Any]) -> Any:
-        from chainrule.frontends import calls
-
-        return calls.call_object(self.frame, function, list(args), {})
+        return self.frame.ctx.language.call(self.frame, Static(function), list(args), {})
 
     def _all(self, values: Sequence[Any]) -> list[Any]:
         supply, held = iter(values), iter(self.held)
@@ -125,7 +123,7 @@ class _Custom:
         result = self._call(self.target.jvp, [*self.held, tuple(values), tangents])
         if not isinstance(result, (tuple, list)) or len(result) != 2 or not alike(*result):
             raise self.frame.ctx.fail("a jvp rule returns a pair (y, y_dot) of the same structure")
-        return [*self._numeric(result[0]), *self._like([x for x in leaves(self.result)], leaves(result[1]))]
+        return [*self._numeric(result[0]), *self._like(leaves(self.result), leaves(result[1]))]
 
     def _run_vjp(self, values: list[Any], given: list[Any]) -> Any:
         ctx = self.frame.ctx
@@ -158,7 +156,9 @@ class _Custom:
                     else ctx.new(primal.dtype, primal.dims, 0.0)
                 )
                 continue
-            same = isinstance(change, Number) if isinstance(primal, Number) else getattr(change, "ndim", 0) == primal.ndim
+            same = (
+                isinstance(change, Number) if isinstance(primal, Number) else getattr(change, "ndim", 0) == primal.ndim
+            )
             if not same:
                 raise ctx.fail(f"a rule gives {describe(change)} as the change of {describe(primal)}")
             found.append(materialise(ctx, cast(ctx, change, primal.dtype)))
@@ -181,7 +181,9 @@ def _with_extras(function: Function, count: int, own: tuple[Var, ...], wanted: t
     extras = dict(zip(own, params[len(params) - len(own) :], strict=True)) if own else {}
     rest = params[count : len(params) - len(own)]
     more = [extras.get(v) or Var(v.hint, v.type) for v in wanted]
-    return Function(function.name, (*params[:count], *more, *rest), function.body, function.results, function.line, function.writes)
+    return Function(
+        function.name, (*params[:count], *more, *rest), function.body, function.results, function.line, function.writes
+    )
 
 
 def _transposed(ctx: Context, rule: Function, plain: Function, forward: bool) -> Function:

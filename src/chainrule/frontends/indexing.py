@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule.frontends.arrays import array_of, copy_of
 from chainrule.frontends.context import Context, same
 from chainrule.frontends.elementwise import apply, broadcast, convert, describe, element, load, materialise, reads
 from chainrule.frontends.values import ArrayRef, Lazy, ListArray, Number, Slicing, Static
@@ -37,10 +38,6 @@ def subscript(ctx: Context, array: Any, index: Any) -> Any:
             return Number(array.element(atoms))
         return Number(load(ctx, array, atoms))
     return _view(ctx, array, items)
-
-
-def copy_of(ctx: Context, value: ArrayRef) -> Lazy:
-    return Lazy(value.dtype, value.dims, lambda index: load(ctx, value, index), (value,))
 
 
 def _expanded(ctx: Context, array: ArrayRef | Lazy, index: Any) -> list[Any]:
@@ -263,8 +260,6 @@ def _as_elements(ctx: Context, value: Any) -> Any:
     if isinstance(value, ListArray):
         return value.array
     if isinstance(value, (list, tuple)):
-        from chainrule.frontends.library import array_of
-
         return array_of(ctx, value)
     if not isinstance(value, (Number, ArrayRef, Lazy)):
         raise ctx.fail(f"{describe(value)} is stored in an array: only numbers and arrays can be")

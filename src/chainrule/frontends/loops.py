@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.frontends.arrays import copy_of
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import cast, describe, materialise
-from chainrule.frontends.indexing import copy_of, store_all
+from chainrule.frontends.indexing import store_all
 from chainrule.frontends.joins import (
     MISSING,
     alike,

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.frontends import indexing, library
+from chainrule.frontends import indexing
+from chainrule.frontends.arrays import copy_of, reshape, transpose
 from chainrule.frontends.elementwise import apply, cast, describe, materialise
-from chainrule.frontends.indexing import copy_of
+from chainrule.frontends.library import find
+from chainrule.frontends.library.table import dtype_argument
 from chainrule.frontends.values import Bound, Lazy, ListArray, Number, Static, number
 
 __all__ = ["attribute"]
@@ -66,9 +68,7 @@ def attribute(frame: Any, owner: Any, name: str) -> Any:
 
 
 def _call(frame: Any, function: Any, args: Any, kwargs: Any) -> Any:
-    from chainrule.frontends import calls
-
-    return calls.call_object(frame, function, list(args), kwargs)
+    return frame.ctx.language.call(frame, Static(function), list(args), kwargs)
 
 
 def _of_container(frame: Any, owner: Any, name: str) -> Any:
@@ -82,7 +82,7 @@ def _of_container(frame: Any, owner: Any, name: str) -> Any:
         if name in views:
             return Bound(lambda frame: views[name](), ())
         if name == "get":
-            return Bound(lambda frame, k, default=Static(None): owner.get(k.value, default), ())
+            return Bound(lambda frame, k, default=None: owner.get(k.value, default or Static(None)), ())
     if isinstance(owner, list) and name in ("append", "extend"):
         return Bound(lambda frame, item: _append(frame, owner, item, name), ())
     if isinstance(owner, tuple) and name == "index":
@@ -103,18 +103,18 @@ def _append(frame: Any, owner: list[Any], item: Any, name: str) -> Any:
 
 
 def _shape(frame: Any, owner: Any) -> Any:
-    return library.find(np.shape)(frame, owner)  # type: ignore[misc]
+    return find(np.shape)(frame, owner)  # type: ignore[misc]
 
 
 _PROPERTIES: dict[str, Callable[[Any, Any], Any]] = {
     "shape": _shape,
-    "ndim": lambda frame, a: library.find(np.ndim)(frame, a),  # type: ignore[misc]
-    "size": lambda frame, a: library.find(np.size)(frame, a),  # type: ignore[misc]
-    "T": lambda frame, a: a if isinstance(a, Number) else library.transpose(frame.ctx, a),
+    "ndim": lambda frame, a: find(np.ndim)(frame, a),  # type: ignore[misc]
+    "size": lambda frame, a: find(np.size)(frame, a),  # type: ignore[misc]
+    "T": lambda frame, a: a if isinstance(a, Number) else transpose(frame.ctx, a),
     "dtype": lambda frame, a: Static(np.dtype(a.dtype)),
     "real": lambda frame, a: a if not a.dtype.startswith("complex") else apply(frame.ctx, "real", a, weak=True),
     "imag": lambda frame, a: apply(frame.ctx, "imag", a, weak=True),
-    "flat": lambda frame, a: library.find(np.ravel)(frame, a),  # type: ignore[misc]
+    "flat": lambda frame, a: find(np.ravel)(frame, a),  # type: ignore[misc]
 }
 
 
@@ -127,21 +127,21 @@ def _copy(frame: Any, a: Any, order: Any = None) -> Any:
 
 def _flatten(frame: Any, a: Any) -> Any:
     array = materialise(frame.ctx, a)
-    return library.reshape(frame.ctx, materialise(frame.ctx, copy_of(frame.ctx, array)), (number(-1).atom,))
+    return reshape(frame.ctx, materialise(frame.ctx, copy_of(frame.ctx, array)), (number(-1).atom,))
 
 
 def _reshape(frame: Any, a: Any, *shape: Any) -> Any:
     extents = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else tuple(shape)
-    return library.find(np.reshape)(frame, a, extents)  # type: ignore[misc]
+    return find(np.reshape)(frame, a, extents)  # type: ignore[misc]
 
 
 def _transpose(frame: Any, a: Any, *axes: Any) -> Any:
     order = axes[0] if len(axes) == 1 and isinstance(axes[0], tuple) else tuple(axes) or None
-    return library.find(np.transpose)(frame, a, order)  # type: ignore[misc]
+    return find(np.transpose)(frame, a, order)  # type: ignore[misc]
 
 
 def _astype(frame: Any, a: Any, dtype: Any, copy: Any = None) -> Any:
-    kind = library._dtype(frame.ctx, dtype)
+    kind = dtype_argument(frame.ctx, dtype)
     if isinstance(a, Number):
         return cast(frame.ctx, a, kind or a.dtype)
     return cast(frame.ctx, a, kind) if kind != a.dtype else copy_of(frame.ctx, materialise(frame.ctx, a))
@@ -153,7 +153,7 @@ def _item(frame: Any, a: Any, *index: Any) -> Any:
         return Number(a.atom, weak=True)
     if index:
         return indexing.subscript(ctx, a, tuple(index))
-    flat = library.find(np.ravel)(frame, a)  # type: ignore[misc]
+    flat = find(np.ravel)(frame, a)  # type: ignore[misc]
     ctx.equal(flat.dims[0], number(1).atom, "item() of an array that has not one element")
     return indexing.subscript(ctx, flat, number(0))
 
@@ -168,7 +168,7 @@ def _conj(frame: Any, a: Any) -> Any:
 
 
 def _sort(frame: Any, a: Any, axis: Any = None) -> Any:
-    indexing.assign(frame.ctx, a, Static(Ellipsis), library.find(np.sort)(frame, a, axis))  # type: ignore[misc]
+    indexing.assign(frame.ctx, a, Static(Ellipsis), find(np.sort)(frame, a, axis))  # type: ignore[misc]
     return Static(None)
 
 

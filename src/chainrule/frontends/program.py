@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from chainrule.frontends import calls
-from chainrule.frontends.context import Capture, Context, Guard
+from chainrule.frontends import calls, expressions, statements
+from chainrule.frontends.context import Capture, Context, Guard, Language
+from chainrule.frontends.frames import Frame
 from chainrule.frontends.joins import born_in, leaves, rebuild
 from chainrule.frontends.recursion import _result
 from chainrule.frontends.source import Parsed
 from chainrule.frontends.transformations import from_object
 from chainrule.frontends.values import ArrayRef, Bottom, Number, Record, Static
-from chainrule.frontends.visit import Frame
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Array, Atom, Function, Scalar, Var
 from chainrule.ir.walk import find_writes, free_variables
@@ -74,6 +74,7 @@ def read_program(
     """Read ``target(*args, **kwargs)``, where the arguments are nests of kinds; `parsed` is for messages."""
     ctx = Context()
     ctx.jvp, ctx.vjp = jvp, vjp
+    ctx.language = Language(calls.call, expressions.expression, statements.read_body, statements.assign_to)
     ctx.parsed, ctx.node = parsed, parsed.node
     frame = Frame(ctx, parsed, None)
     params: list[Var] = []

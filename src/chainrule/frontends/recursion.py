@@ -12,6 +12,7 @@ from typing import Any
 
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import materialise
+from chainrule.frontends.frames import Frame
 from chainrule.frontends.joins import born_in, leaves, rebuild
 from chainrule.frontends.values import (
     BOTTOM,
@@ -117,8 +118,6 @@ def _build(frame: Any, node: Any, key: Any) -> _Entry:
 
 def _read(frame: Any, node: Any, entry: _Entry) -> Any:
     """Read the body into the entry's function; the template of what it returns."""
-    from chainrule.frontends.visit import Frame, expression, read_body
-
     ctx: Context = frame.ctx
     sub = ctx.fork()
     inner = Frame(sub, frame.parsed, frame.function, frame.outer, frame.quiet)
@@ -132,9 +131,9 @@ def _read(frame: Any, node: Any, entry: _Entry) -> Any:
     if isinstance(node, ast.Lambda):
         inner.node = node
         sub.frames.append(inner)
-        result = expression(inner, node.body)
+        result = ctx.language.expression(inner, node.body)
     else:
-        result = read_body(inner, node)
+        result = ctx.language.body(inner, node)
     if isinstance(result, Bottom):
         raise ctx.fail("a recursive function that never ends: no path returns without calling itself")
     result = rebuild(result, iter([_result(sub, leaf) for leaf in leaves(result)]))

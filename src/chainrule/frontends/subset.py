@@ -1,7 +1,7 @@
 """What the language of native mode leaves out: for each construct the reason, and what to write instead.
 
-A row is named after a class of syntax nodes, or after what a node is used for. Every kind of statement and
-expression that the front end does not read has a row. `refuse` makes the message, with the user's line and a caret.
+A row is named after a class of syntax nodes, or after what a node is used for. `refuse` makes the
+message, with the user's line and a caret.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class Refusal(NamedTuple):
 
 
 _EAGER = "Eager mode, which is what runs without cr.jit, may take it as it is."
+_OTHER = Refusal("Native mode does not know this construct.", f"Write it with simpler ones. {_EAGER}")
 _ASYNC = Refusal(
     "Asynchronous code waits for something outside the function, whose derivative is not defined.",
     "Fetch the data first, and pass numbers and arrays to a function defined with def.",
@@ -142,7 +143,7 @@ def refuse(node: ast.AST, parsed: Parsed, key: str | None = None, detail: str = 
         ^^^^^
     Leave the line out: memory that is no longer used is freed.
     """
-    row = REFUSALS[key or type(node).__name__]
+    row = REFUSALS[key] if key else REFUSALS.get(type(node).__name__, _OTHER)
     reason = row.reason.replace("{}", detail)
     if detail and "{}" not in row.reason:
         reason = f"{reason[:-1]}: {detail}."

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule.core.transformation import mark_of
-from chainrule.frontends import indexing, library
+from chainrule.frontends import indexing
+from chainrule.frontends.arrays import array_of, copy_of, transpose
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, cast, describe, materialise
-from chainrule.frontends.indexing import copy_of
 from chainrule.frontends.joins import alike, leaves, rebuild
 from chainrule.frontends.recursion import lift
 from chainrule.frontends.values import ArrayRef, Bound, Lazy, Number, Slicing, Static, Transformed, number
@@ -91,9 +91,7 @@ def apply_transformation(frame: Any, t: Transformed, args: list[Any], kwargs: di
 
 
 def _call(frame: Any, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    from chainrule.frontends import calls
-
-    return calls.call(frame, function, list(args), kwargs)
+    return frame.ctx.language.call(frame, function, list(args), kwargs)
 
 
 # -- one evaluation with its derivative ---------------------------------------------------------------
@@ -295,7 +293,7 @@ def _tangents(ctx: Context, lifted: _Lifted, tangents: Sequence[Any]) -> list[An
 
 def _like(ctx: Context, value: Any, like: ArrayRef) -> ArrayRef:
     """A tangent or cotangent as an array of the shape and dtype of `like`."""
-    value = library.array_of(ctx, value)
+    value = array_of(ctx, value)
     if isinstance(value, Number) or value.ndim != like.ndim:
         raise ctx.fail(f"a tangent or cotangent is {describe(value)} for {describe(like)}")
     for d, e in zip(value.dims, like.dims, strict=True):
@@ -548,7 +546,7 @@ def _row(ctx: Context, leaf: ArrayRef, axis: int, k: Atom) -> Any:
 def _moved(ctx: Context, array: ArrayRef, axis: int) -> Any:
     order = list(range(1, array.ndim))
     order.insert(axis % array.ndim, 0)
-    return library.transpose(ctx, array, tuple(order))
+    return transpose(ctx, array, tuple(order))
 
 
 def _stop_gradient(frame: Any, value: Any) -> Any:

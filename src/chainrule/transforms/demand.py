@@ -256,6 +256,9 @@ class Demand:
         region, build = recording.region, self.build
         assert region.parent is not None
         with self.at(region.parent) as parent:
+            known = parent.arrays.get(recording.element)
+            if known is not None:
+                return known
             hint, shape = recording.element.hint, self.all(recording.shape)
             array = build.alloc(recording.element.type.dtype, shape, hint=hint)
             size = self.need(recording.loop.upper)
@@ -265,6 +268,7 @@ class Demand:
             with build.inside(mirror.code):
                 build.store(flat, [index], self.need(recording.element))
             build.emit(For(index, integer(0), size, integer(1), mirror.code))
+            parent.arrays[recording.element] = array
         return array
 
     # -- residuals

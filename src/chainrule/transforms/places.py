@@ -13,13 +13,10 @@ from typing import NamedTuple
 from chainrule.ir.nodes import (
     Array,
     Block,
-    Call,
     For,
     Function,
     If,
-    Load,
     Node,
-    Op,
     Raise,
     Reserve,
     Store,

@@ -216,12 +216,10 @@ class Residuals:
         shape = tuple(self._name((array, node, k), f"n_{array.hint}") for k in range(array.type.ndim))
         for k, extent in enumerate(shape):
             build.emit(Dim(extent, array, k))
-            self.places.places[extent] = Place(place.region, place.position, None)
         size: Atom = integer(1)
         for extent in shape:
             size = build.let("multiply", size, extent)
-        if isinstance(size, Var):
-            self.places.places[size] = Place(place.region, place.position, None)
+        self.places.places.update((n.out, place._replace(node=n)) for n in build.block if isinstance(n, (Dim, Let)))
         flat = array if array.type.ndim == 1 else build.view(build.copy(array), "reshape", [size])
         index, element = self._name((array, node, "k"), "k"), self._name((array, node), array.hint, array.type.dtype)
         loop = For(index, integer(0), size, integer(1), Block([Load(element, flat, (index,), line=node.line)]))

@@ -163,7 +163,7 @@ class Sweep:
         else:
             self.here.shadows[array] = own(ct)
 
-    def extent(self, array: Var, axis: int) -> Atom:
+    def extent(self, array: Any, axis: int) -> Atom:
         """An extent of `array`, in the mirror of the block in which it is made."""
         place = self.places.places[array]
         with self.demand.at(place.region):
@@ -176,6 +176,11 @@ class Sweep:
                     return self.extent(base, items[axis].value)
                 case View(kind="reshape", items=items):
                     return self.demand.need(items[axis])
+                case Op(op="matmul", args=(a, b)):
+                    left = a.type.ndim - 1
+                    return self.extent(a, axis) if axis < left else self.extent(b, b.type.ndim - 1)
+                case Op(args=args):
+                    return self.extent(args[-1], axis)
             if self.demand.reachable(array):
                 return self.build.dim(self.demand.array(array), axis)
             return self.demand.need(self.residuals.measure(array, axis))

@@ -7,6 +7,7 @@ C-contiguous and writable. Numbers come back as Python's, in single precision as
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from numba.core.caching import NullCache
 
 from chainrule.backends import support
 from chainrule.backends.compile import module_of
+from chainrule.backends.numba import special
 from chainrule.backends.numba.machine import MachineCode
 from chainrule.backends.python import Signature, Source
 from chainrule.ir.nodes import Array, Scalar, Type
@@ -59,6 +61,8 @@ def compiled(source: Source, *, fastmath: bool | str = "sums", cache: bool = Tru
     """
     options = {"error_model": "numpy", "nogil": True, "fastmath": _FAST[fastmath], "no_cfunc_wrapper": True}
     names = vars(module_of(source))
+    if "special" in names:
+        names["special"] = special.module(set(re.findall(r"\bspecial\.(\w+)", source.text)), options)
     for name in (*support.__all__, *source.signatures):
         if name in names:
             names[name] = numba.njit(**options)(names[name])

@@ -23,6 +23,7 @@ from numba.core.registry import cpu_target
 from numba.core.runtime.nrt import rtsys
 
 from chainrule.backends import cache, support
+from chainrule.backends.numba import special
 from chainrule.backends.python import Source
 
 __all__ = ["MachineCode"]
@@ -56,6 +57,8 @@ class MachineCode(NullCache):
             return None
         called, reduced = pickle.loads(self.content)
         rtsys.initialize(target_context)
+        for symbol in called:
+            special.provide(symbol)
         if not all(map(address_of_symbol, called)):
             target_context.refresh()  # imports what Numba has for compiling, and the rest of SciPy
         return _rebuild(target_context, *reduced)

@@ -1,10 +1,10 @@
 """Making a program smaller and faster without changing what it computes, to the last bit.
 
-`simplify` runs the passes of this package, twice: what is known or computed twice (`fold`),
-what nobody needs (`dead`), cells that a loop works on (`promote`), stores that are overwritten (`stores`), what does
-not change in a loop (`hoist`). Results, exceptions, prints and what is written to the arguments stay what they are,
-in their order; not so where a program is in error: an index out of bounds in a load that nobody needs, or extents that
-do not fit. Arguments that are written to are taken not to share memory.
+`simplify` runs the passes of this package, twice: what is known or computed twice goes (`fold`), and what nobody
+needs (`dead`); cells that a loop works on become scalars (`promote`), stores that are overwritten go (`stores`), what
+does not change in a loop moves out (`hoist`). Results, exceptions, prints and what is written to the arguments stay
+what they are, in their order; not so where a program is in error: an index out of bounds in a load that nobody needs,
+or extents that do not fit. Arguments that are written to are taken not to share memory with others.
 """
 
 from __future__ import annotations

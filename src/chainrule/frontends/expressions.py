@@ -1,0 +1,516 @@
+"""Reading expressions: what is known now is computed now, the rest becomes code.
+
+A call of a Python function continues in its body, see `calls`.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from chainrule.frontends import calls, indexing
+from chainrule.frontends.arrays import array_of, collect
+from chainrule.frontends.context import Context
+from chainrule.frontends.elementwise import apply, describe, materialise, truth
+from chainrule.frontends.frames import Frame
+from chainrule.frontends.iteration import iterable
+from chainrule.frontends.joins import merge_branches
+from chainrule.frontends.library.algebra import matmul
+from chainrule.frontends.values import (
+    BOTTOM,
+    ArrayRef,
+    Bottom,
+    Closure,
+    Conflict,
+    Iterable,
+    Lazy,
+    ListArray,
+    Number,
+    Record,
+    Slicing,
+    Static,
+    number,
+)
+from chainrule.ir.build import boolean, integer
+from chainrule.ir.nodes import Block, Const, If
+
+_BINARY = {
+    ast.Add: "add",
+    ast.Sub: "subtract",
+    ast.Mult: "multiply",
+    ast.Div: "divide",
+    ast.FloorDiv: "floor_divide",
+    ast.Mod: "remainder",
+    ast.Pow: "pow",
+    ast.BitAnd: "bitwise_and",
+    ast.BitOr: "bitwise_or",
+    ast.BitXor: "bitwise_xor",
+    ast.LShift: "left_shift",
+    ast.RShift: "right_shift",
+}
+_COMPARE = {
+    ast.Eq: "equal",
+    ast.NotEq: "not_equal",
+    ast.Lt: "less",
+    ast.LtE: "less_equal",
+    ast.Gt: "greater",
+    ast.GtE: "greater_equal",
+}
+_PYTHON = {"add": operator.add, "multiply": operator.mul, "equal": operator.eq, "not_equal": operator.ne}
+
+
+def in_place(frame: Frame, op: ast.operator) -> str:
+    name = _BINARY.get(type(op))
+    if name is None:
+        raise frame.ctx.fail("in-place matrix product: write a[...] = a @ b")
+    return "power" if name == "pow" else name
+
+
+# -- expressions --------------------------------------------------------------------------------------
+
+
+def expression(frame: Frame, node: ast.expr) -> Any:
+    """The value of an expression."""
+    handler = _EXPRESSIONS.get(type(node))
+    if handler is None:
+        raise frame.ctx.refuse(node)
+    with frame.ctx.at(node, frame.parsed, frame.quiet):
+        return handler(frame, node)
+
+
+def _constant(frame: Frame, node: ast.Constant) -> Any:
+    value = node.value
+    if isinstance(value, (bool, int, float, complex)):
+        if type(value) is int and not -(2**63) <= value < 2**63:
+            raise frame.ctx.fail("an integer beyond 64 bits")
+        return number(value)
+    return Static(value)
+
+
+def _name(frame: Frame, node: ast.Name) -> Any:
+    return frame.lookup(node.id)
+
+
+def binary(frame: Frame, op: ast.operator, a: Any, b: Any) -> Any:
+    ctx = frame.ctx
+    if isinstance(a, Bottom) or isinstance(b, Bottom):
+        return BOTTOM
+    if isinstance(op, ast.MatMult):
+        return matmul(ctx, a, b)
+    name = _BINARY[type(op)]
+    if isinstance(a, (tuple, list)) or isinstance(b, (tuple, list)):
+        return _sequences(ctx, name, a, b)
+    if isinstance(a, Static) and isinstance(b, Static) and isinstance(a.value, str) and name in _PYTHON:
+        return Static(_PYTHON[name](a.value, b.value))
+    return apply(ctx, name, a, b, weak=True)
+
+
+def _sequences(ctx: Context, name: str, a: Any, b: Any) -> Any:
+    """Tuples and lists joined, or repeated a known number of times."""
+    if name == "add" and type(a) is type(b):
+        return a + b
+    count = b if isinstance(a, (tuple, list)) else a
+    sequence = a if isinstance(a, (tuple, list)) else b
+    if name == "multiply" and isinstance(count, Number):
+        if count.known:
+            return sequence * count.atom.value  # type: ignore[union-attr]
+        if isinstance(sequence, list) and len(sequence) == 1 and isinstance(sequence[0], Number):
+            return repeated(ctx, sequence[0], count)
+    if isinstance(a, (ArrayRef, Lazy)) or isinstance(b, (ArrayRef, Lazy)):
+        a, b = (array_of(ctx, v) if isinstance(v, (tuple, list)) else v for v in (a, b))
+        return apply(ctx, name, a, b)
+    raise ctx.fail(f"{name} of {describe(a)} and {describe(b)}: make them arrays with np.array")
+
+
+def _bin_op(frame: Frame, node: ast.BinOp) -> Any:
+    left = expression(frame, node.left)
+    return binary(frame, node.op, left, expression(frame, node.right))
+
+
+def _unary_op(frame: Frame, node: ast.UnaryOp) -> Any:
+    ctx, value = frame.ctx, expression(frame, node.operand)
+    if isinstance(value, Bottom):
+        return value
+    if isinstance(node.op, ast.Not):
+        if isinstance(value, (Static, tuple, list, dict)):
+            return number(not (value.value if isinstance(value, Static) else value))
+        return Number(ctx.let("logical_not", truth(ctx, value)), weak=True)
+    op = {ast.USub: "negative", ast.UAdd: "positive", ast.Invert: "invert"}[type(node.op)]
+    return apply(ctx, op, value, weak=True)
+
+
+def condition(frame: Frame, node: ast.expr) -> Any:
+    """The truth of an expression, as an atom."""
+    if isinstance(node, ast.BoolOp):
+        return _short_circuit(frame, node)
+    value = expression(frame, node)
+    if isinstance(value, Static):
+        return boolean(bool(value.value))
+    if isinstance(value, (tuple, list, dict)):
+        return boolean(bool(value))
+    if isinstance(value, Bottom):
+        return frame.ctx.unknown()
+    return truth(frame.ctx, value)
+
+
+def _short_circuit(frame: Frame, node: ast.BoolOp) -> Any:
+    """``a and b``: b is evaluated only if a is true, unless it is plain arithmetic."""
+    ctx, conjunction = frame.ctx, isinstance(node.op, ast.And)
+    result = condition(frame, node.values[0])
+    for other in node.values[1:]:
+        if isinstance(result, Const):
+            if bool(result.value) is not conjunction:
+                return result
+            result = condition(frame, other)
+            continue
+        if not any(isinstance(n, (ast.Subscript, ast.Call, ast.Div, ast.Mod, ast.FloorDiv)) for n in ast.walk(other)):
+            result = ctx.let("logical_and" if conjunction else "logical_or", result, condition(frame, other))
+            continue
+        choice = If(result, Block(), Block())
+        with ctx.inside(choice.then if conjunction else choice.orelse):
+            value = Number(condition(frame, other))
+        default = Number(boolean(not conjunction))
+        then, orelse = (value, default) if conjunction else (default, value)
+        ctx.builder.emit(choice)
+        result = merge_branches(ctx, choice, "both" if conjunction else "either", then, orelse, lambda _: False).atom
+    return result
+
+
+def _bool_op(frame: Frame, node: ast.BoolOp) -> Any:
+    first = expression(frame, node.values[0])
+    if isinstance(first, Static) or (isinstance(first, Number) and first.dtype != "bool"):
+        return _values_of_bool_op(frame, node, first)
+    return Number(_short_circuit(frame, node), weak=True)
+
+
+def _values_of_bool_op(frame: Frame, node: ast.BoolOp, first: Any) -> Any:
+    ctx, value = frame.ctx, first
+    for other in node.values[1:]:
+        test = boolean(bool(value.value)) if isinstance(value, Static) else truth(ctx, value)
+        if not isinstance(test, Const):
+            raise ctx.fail("`and` and `or` give one of two numbers: write `a if condition else b`")
+        if bool(test.value) is not isinstance(node.op, ast.And):
+            return value
+        value = expression(frame, other)
+    return value
+
+
+def _compare(frame: Frame, node: ast.Compare) -> Any:
+    ctx = frame.ctx
+    left = expression(frame, node.left)
+    result: Any = None
+    for op, right_node in zip(node.ops, node.comparators, strict=True):
+        right = expression(frame, right_node)
+        one = _compare_pair(frame, op, left, right)
+        result = one if result is None else apply(ctx, "logical_and", result, one, weak=True)
+        left = right
+    return result
+
+
+def _compare_pair(frame: Frame, op: ast.cmpop, a: Any, b: Any) -> Any:
+    ctx = frame.ctx
+    if isinstance(a, Bottom) or isinstance(b, Bottom):
+        return BOTTOM
+    if isinstance(op, (ast.Is, ast.IsNot)):
+        if not (isinstance(a, Static) or isinstance(b, Static)):
+            raise ctx.refuse("is")
+        equal = isinstance(a, Static) and isinstance(b, Static) and a.value is b.value
+        return number(equal is isinstance(op, ast.Is))
+    if isinstance(op, (ast.In, ast.NotIn)):
+        return _contains(ctx, a, b, isinstance(op, ast.In))
+    name = _COMPARE[type(op)]
+    if name in _PYTHON and (isinstance(a, Static) or isinstance(b, Static)):
+        equal = isinstance(a, Static) and isinstance(b, Static) and a.value == b.value
+        return number(equal is (name == "equal"))
+    if isinstance(a, tuple) and isinstance(b, tuple) and name in _PYTHON:
+        pairs = [_compare_pair(frame, ast.Eq(), x, y) for x, y in zip(a, b, strict=False)]
+        result: Any = number(len(a) == len(b))
+        for pair in pairs:
+            result = apply(ctx, "logical_and", result, pair, weak=True)
+        return result if name == "equal" else apply(ctx, "logical_not", result, weak=True)
+    return apply(ctx, name, a, b, weak=True)
+
+
+def _contains(ctx: Context, item: Any, container: Any, positive: bool) -> Any:
+    if isinstance(container, Static) and isinstance(item, Static):
+        return number((item.value in container.value) is positive)
+    if isinstance(container, dict) and isinstance(item, Static):
+        return number((item.value in container) is positive)
+    if isinstance(container, (tuple, list)):
+        if isinstance(item, Static):
+            return number(any(isinstance(c, Static) and c.value == item.value for c in container) is positive)
+        result: Any = number(False)
+        for c in container:
+            result = apply(ctx, "logical_or", result, apply(ctx, "equal", item, c), weak=True)
+        return result if positive else apply(ctx, "logical_not", result, weak=True)
+    raise ctx.refuse("in")
+
+
+def _if_exp(frame: Frame, node: ast.IfExp) -> Any:
+    ctx = frame.ctx
+    test = condition(frame, node.test)
+    if isinstance(test, Const):
+        return expression(frame, node.body if test.value else node.orelse)
+    choice = If(test, Block(), Block())
+    values = []
+    for block, part in ((choice.then, node.body), (choice.orelse, node.orelse)):
+        with ctx.inside(block):
+            values.append(materialise(ctx, expression(frame, part)))
+    ctx.builder.emit(choice)
+    merged = merge_branches(ctx, choice, "t", *values, lambda base: frame.alone(base, ""))
+    if isinstance(merged, Conflict):
+        raise ctx.fail(f"the two values of `... if ... else ...` are {describe(values[0])} and {describe(values[1])}")
+    return merged
+
+
+def _subscript(frame: Frame, node: ast.Subscript) -> Any:
+    ctx = frame.ctx
+    owner = expression(frame, node.value)
+    key = expression(frame, node.slice)
+    if isinstance(owner, Bottom):
+        return BOTTOM
+    if isinstance(owner, Record) and issubclass(owner.cls, tuple):
+        owner = tuple(owner.fields.values())
+    if isinstance(owner, (tuple, list)):
+        return _item(ctx, owner, key)
+    if isinstance(owner, dict):
+        name = (
+            key.value if isinstance(key, Static) else key.atom.value if isinstance(key, Number) and key.known else None
+        )
+        if name not in owner:
+            raise ctx.fail(f"the dict has no key {name!r}; its keys are {list(owner)}")
+        return owner[name]
+    if isinstance(owner, (ArrayRef, Lazy, ListArray)):
+        return indexing.subscript(ctx, owner, key)
+    raise ctx.fail(f"{describe(owner)} cannot be indexed")
+
+
+def _item(ctx: Context, owner: Any, key: Any) -> Any:
+    if isinstance(key, Slicing):
+        bounds = []
+        for b in (key.lower, key.upper, key.step):
+            if b is not None and not b.known:
+                raise ctx.fail("a tuple or list is sliced by numbers not known before it runs: use an array")
+            bounds.append(None if b is None else b.atom.value)  # type: ignore[union-attr]
+        return owner[slice(*bounds)]
+    if isinstance(key, Number) and key.known:
+        try:
+            return owner[key.atom.value]  # type: ignore[union-attr]
+        except IndexError:
+            raise ctx.fail(f"index {key.atom.value} of {len(owner)} items") from None  # type: ignore[union-attr]
+    if isinstance(key, Number) and all(isinstance(v, Number) for v in owner):
+        return indexing.subscript(ctx, ListArray(array_of(ctx, owner), all(v.weak for v in owner)), key)
+    raise ctx.fail("a tuple or list is indexed by a number not known before it runs: use an array")
+
+
+def _slice(frame: Frame, node: ast.Slice) -> Any:
+    bounds = [None if b is None else expression(frame, b) for b in (node.lower, node.upper, node.step)]
+    for b in bounds:
+        if b is not None and not isinstance(b, Number) and not (isinstance(b, Static) and b.value is None):
+            raise frame.ctx.fail(f"a slice bound is {describe(b)}: use integers")
+    return Slicing(*(b if isinstance(b, Number) else None for b in bounds))
+
+
+def _tuple(frame: Frame, node: ast.Tuple | ast.List) -> Any:
+    items: list[Any] = []
+    for element in node.elts:
+        if isinstance(element, ast.Starred):
+            value = expression(frame, element.value)
+            if not isinstance(value, (tuple, list)):
+                raise frame.ctx.refuse(element)
+            items += value
+        else:
+            items.append(materialise(frame.ctx, expression(frame, element)))
+    return tuple(items) if isinstance(node, ast.Tuple) else frame.ctx.note_list(items)
+
+
+def _dict(frame: Frame, node: ast.Dict) -> Any:
+    made: dict[Any, Any] = {}
+    for key, value in zip(node.keys, node.values, strict=True):
+        name = None if key is None else expression(frame, key)
+        if isinstance(name, Number) and name.known:
+            made[name.atom.value] = materialise(frame.ctx, expression(frame, value))  # type: ignore[union-attr]
+        elif isinstance(name, Static):
+            made[name.value] = materialise(frame.ctx, expression(frame, value))
+        elif key is None and isinstance(inner := expression(frame, value), dict):
+            made |= inner
+        else:
+            raise frame.ctx.fail("the keys of a dict are strings or integers known before it runs")
+    return made
+
+
+def _attribute(frame: Frame, node: ast.Attribute) -> Any:
+    return calls.attribute(frame, expression(frame, node.value), node.attr)
+
+
+def _call(frame: Frame, node: ast.Call) -> Any:
+    function = expression(frame, node.func)
+    args: list[Any] = []
+    for a in node.args:
+        if isinstance(a, ast.Starred):
+            inner = expression(frame, a.value)
+            if not isinstance(inner, (tuple, list)):
+                raise frame.ctx.fail(f"*{describe(inner)}: only tuples and lists can be unpacked into arguments")
+            args += inner
+        else:
+            args.append(expression(frame, a))
+    kwargs: dict[str, Any] = {}
+    for k in node.keywords:
+        value = expression(frame, k.value)
+        if k.arg is not None:
+            kwargs[k.arg] = value
+        elif isinstance(value, dict):
+            kwargs |= value
+        else:
+            raise frame.ctx.fail("**arguments: only a dict can be unpacked")
+    return calls.call(frame, function, args, kwargs)
+
+
+def _lambda(frame: Frame, node: ast.Lambda) -> Any:
+    return closure(frame, node, "<lambda>")
+
+
+def _named_expr(frame: Frame, node: ast.NamedExpr) -> Any:
+    frame.bind(node.target.id, expression(frame, node.value))
+    return frame.lookup(node.target.id)
+
+
+def _comprehension(frame: Frame, node: ast.ListComp | ast.GeneratorExp) -> Any:
+    return comprehension(frame, node)
+
+
+def _joined(frame: Frame, node: ast.JoinedStr) -> Any:
+    parts = message_parts(frame, node)
+    if any(not isinstance(p, (str, Const)) for p in parts):
+        raise frame.ctx.refuse(node)
+    return Static("".join(p if isinstance(p, str) else str(p.value) for p in parts))
+
+
+_EXPRESSIONS: dict[type[ast.expr], Callable[[Frame, Any], Any]] = {
+    ast.Constant: _constant,
+    ast.Name: _name,
+    ast.BinOp: _bin_op,
+    ast.UnaryOp: _unary_op,
+    ast.BoolOp: _bool_op,
+    ast.Compare: _compare,
+    ast.IfExp: _if_exp,
+    ast.Subscript: _subscript,
+    ast.Slice: _slice,
+    ast.Tuple: _tuple,
+    ast.List: _tuple,
+    ast.Dict: _dict,
+    ast.Attribute: _attribute,
+    ast.Call: _call,
+    ast.Lambda: _lambda,
+    ast.NamedExpr: _named_expr,
+    ast.ListComp: _comprehension,
+    ast.GeneratorExp: _comprehension,
+    ast.JoinedStr: _joined,
+}
+
+
+def closure(frame: Frame, node: ast.FunctionDef | ast.Lambda, name: str) -> Closure:
+    defaults = [expression(frame, d) for d in node.args.defaults]
+    keywords = {
+        a.arg: expression(frame, d) for a, d in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if d
+    }
+    return Closure(node, frame, defaults, keywords, name)
+
+
+def message_parts(frame: Frame, node: ast.expr) -> list[Any]:
+    """The text and numbers of a message."""
+    match node:
+        case ast.JoinedStr(values=values):
+            parts: list[Any] = []
+            for v in values:
+                parts += message_parts(frame, v.value if isinstance(v, ast.FormattedValue) else v)
+            return parts
+        case ast.Constant(value=str() as text):
+            return [text]
+    value = expression(frame, node)
+    if isinstance(value, Number):
+        return [value.atom]
+    if isinstance(value, Static):
+        return [str(value.value)]
+    if isinstance(value, (tuple, list)):
+        parts = ["("]
+        for k, item in enumerate(value):
+            parts += [", "] * bool(k) + ([item.atom] if isinstance(item, Number) else [describe(item)])
+        return [*parts, ")"]
+    if isinstance(value, (ArrayRef, Lazy)):
+        return [describe(value)]
+    return [str(value)]
+
+
+# -- comprehensions -----------------------------------------------------------------------------------
+
+
+def comprehension(frame: Any, node: ast.ListComp | ast.GeneratorExp) -> Any:
+    """A list by a comprehension: known items, or numbers (or arrays of one shape) in an array."""
+    ctx = frame.ctx
+    first = node.generators[0]
+
+    over = expression(frame, first.iter)
+    inner = Frame(ctx, frame.parsed, frame.function, frame, frame.quiet)
+    ctx.frames.append(inner)
+    try:
+        if isinstance(over, dict):
+            over = [Static(k) if isinstance(k, str) else number(k) for k in over]
+        if isinstance(over, (tuple, list)):
+            return [v for item in over for v in _known_items(inner, node, 0, item)]
+        source = iterable(ctx, over)
+        if isinstance(source.count, Const) and source.count.value <= 16 and len(node.generators) > 1:
+            return [v for k in range(source.count.value) for v in _known_items(inner, node, 0, source.item(integer(k)))]
+        if len(node.generators) > 1 or first.ifs:
+            return _filtered(inner, node, source)
+        return _collected(inner, node, source)
+    finally:
+        ctx.frames.pop()
+
+
+def _known_items(frame: Any, node: Any, depth: int, item: Any) -> list[Any]:
+
+    ctx, generator = frame.ctx, node.generators[depth]
+    frame.ctx.language.assign(frame, generator.target, item)
+    for test in generator.ifs:
+        truth = condition(frame, test)
+        if not isinstance(truth, Const):
+            raise ctx.fail("which items a list has depends on numbers: write a loop that sums or stores")
+        if not truth.value:
+            return []
+    if depth + 1 == len(node.generators):
+        return [materialise(ctx, expression(frame, node.elt))]
+    over = expression(frame, node.generators[depth + 1].iter)
+    if not isinstance(over, (tuple, list)):
+        source = iterable(ctx, over)
+        if not isinstance(source.count, Const):
+            raise ctx.fail("a comprehension over several ranges, some not known before it runs: write loops")
+        over = [source.item(integer(k)) for k in range(source.count.value)]
+    return [v for inner in over for v in _known_items(frame, node, depth + 1, inner)]
+
+
+def _collected(frame: Any, node: Any, source: Iterable) -> Any:
+    """One item per iteration: its first evaluation tells type and shape, and is thrown away."""
+
+    ctx = frame.ctx
+
+    def item(k: Any) -> Any:
+        frame.ctx.language.assign(frame, node.generators[0].target, source.item(k))
+        return expression(frame, node.elt)
+
+    state = ctx.snapshot()
+    with ctx.inside(Block()):
+        probe = item(integer(0))
+    ctx.restore(state)
+    return collect(ctx, source.count, item, probe)
+
+
+def _filtered(frame: Any, node: Any, source: Iterable) -> Any:
+    raise frame.ctx.fail("a comprehension with a condition or several ranges: write loops that sum or store")
+
+
+def repeated(ctx: Context, item: Number, count: Number) -> ListArray:
+    """``[item] * count``."""
+    return ListArray(materialise(ctx, Lazy(item.dtype, (count.atom,), lambda i: item.atom, ()), "items"), item.weak)

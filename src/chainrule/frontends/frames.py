@@ -1,0 +1,67 @@
+"""One call of a function while it is read: its variables, and where its other names come from."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from chainrule.frontends import outside
+from chainrule.frontends.context import Context
+from chainrule.frontends.elementwise import materialise
+from chainrule.frontends.joins import leaves
+from chainrule.frontends.liveness import Liveness
+from chainrule.frontends.source import Parsed
+from chainrule.frontends.values import (
+    ArrayRef,
+    Conflict,
+    Lazy,
+    Number,
+)
+from chainrule.ir.nodes import Var
+
+
+class Frame:
+    """One call of a function: its variables, and where its other names come from."""
+
+    def __init__(
+        self, ctx: Context, parsed: Parsed, function: Any, outer: Frame | None = None, quiet: bool = False
+    ) -> None:
+        self.ctx, self.parsed, self.function, self.outer, self.quiet = ctx, parsed, function, outer, quiet
+        self.env: dict[str, Any] = {}
+        self.live: Liveness | None = None
+        self.node: ast.AST | None = None
+        self.key: Any = None  # the types of its arguments, which tell a recursive call from another
+
+    # -- names
+
+    def lookup(self, name: str) -> Any:
+        frame: Frame | None = self
+        while frame is not None:
+            if name in frame.env:
+                value = frame.env[name]
+                if isinstance(value, Conflict):
+                    raise self.ctx.fail(value.reason)
+                return value
+            if frame.outer is None:
+                return outside.global_name(self.ctx, frame.function, name)
+            frame = frame.outer
+        raise AssertionError
+
+    def bind(self, name: str, value: Any) -> None:
+        if isinstance(value, Lazy):
+            value = materialise(self.ctx, value, name)
+        if isinstance(value, ArrayRef) and value.var.hint in ("a", "t"):
+            value.var.hint = name
+        if isinstance(value, Number) and isinstance(value.atom, Var) and value.atom.hint in ("t", "s"):
+            value.atom.hint = name
+        self.env[name] = value
+
+    def alone(self, base: Var, name: str) -> bool:
+        """Whether no variable but `name` of this call is, or views, the array `base`."""
+        return not any(
+            isinstance(leaf, ArrayRef) and leaf.base is base
+            for frame in self.ctx.frames
+            for other, value in frame.env.items()
+            if not (frame is self and other == name)
+            for leaf in leaves(value)
+        )

@@ -1,0 +1,118 @@
+"""Elementwise functions that are no ufunc, or not under their name: NumPy and math."""
+
+from __future__ import annotations
+
+import cmath
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule.frontends import indexing, recipes
+from chainrule.frontends.arrays import array_of
+from chainrule.frontends.elementwise import apply, cast
+from chainrule.frontends.library.reductions import product
+from chainrule.frontends.library.shapes import ravel
+from chainrule.frontends.library.table import (
+    handles,
+    is_none,
+    known_int,
+    run,
+)
+from chainrule.frontends.values import Number, number
+from chainrule.ir.walk import is_number
+
+# -- elementwise --------------------------------------------------------------------------------------
+
+
+def one(frame: Any, op: str, *args: Any, weak: bool | None = None) -> Any:
+    return apply(frame.ctx, op, *[a if isinstance(a, Number) else array_of(frame.ctx, a) for a in args], weak=weak)
+
+
+@handles(np.where)
+def _where(frame: Any, condition: Any, x: Any = None, y: Any = None) -> Any:
+    ctx = frame.ctx
+    if x is None:
+        return tuple(indexing.positions(ctx, cast(ctx, array_of(ctx, condition), "bool")))
+    return one(frame, "where", array_of(ctx, condition), x, y)
+
+
+@handles(np.nonzero)
+def _nonzero(frame: Any, a: Any) -> Any:
+    return _where(frame, a)
+
+
+@handles(np.flatnonzero)
+def _flatnonzero(frame: Any, a: Any) -> Any:
+    return _where(frame, ravel(frame, a))[0]
+
+
+@handles(np.clip)
+def _clip(frame: Any, a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    low, high = a_min if min is None else min, a_max if max is None else max
+    value = array_of(frame.ctx, a)
+    if low is not None and not is_none(low):
+        value = one(frame, "maximum", value, low)
+    return value if high is None or is_none(high) else one(frame, "minimum", value, high)
+
+
+@handles(np.round, np.around)
+def rounded(frame: Any, a: Any, decimals: Any = None) -> Any:
+    if decimals is None or (isinstance(decimals, Number) and is_number(decimals.atom, 0)):
+        return one(frame, "rint", a)
+    scale = number(10.0 ** known_int(frame.ctx, decimals, "decimals"))
+    return apply(
+        frame.ctx, "divide", one(frame, "rint", apply(frame.ctx, "multiply", array_of(frame.ctx, a), scale)), scale
+    )
+
+
+_MATH = {
+    "sqrt exp expm1 log2 log10 log1p sin cos tan sinh cosh tanh copysign hypot degrees radians fabs": None,
+    "asin acos atan asinh acosh atanh": "arc",
+}
+for _names, _prefix in _MATH.items():
+    for _n in _names.split():
+        _op = f"arc{_n[1:]}" if _prefix else {"fabs": "absolute"}.get(_n, _n)
+        handles(getattr(math, _n))(lambda frame, *args, _op=_op: one(frame, _op, *args, weak=True))
+for _n in ["exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh"]:
+    handles(getattr(cmath, _n))(
+        lambda frame, z, _op=_n: apply(frame.ctx, _op, cast(frame.ctx, z, "complex128", weak=True), weak=True)
+    )
+handles(math.atan2)(lambda frame, y, x: one(frame, "arctan2", y, x, weak=True))
+handles(math.pow)(lambda frame, x, y: one(frame, "power", cast(frame.ctx, x, "float64", weak=True), y, weak=True))
+handles(math.isnan, math.isinf, math.isfinite)
+for _f in (math.isnan, math.isinf, math.isfinite):
+    handles(_f)(lambda frame, x, _op=_f.__name__: one(frame, _op, x, weak=True))
+handles(math.exp2)(lambda frame, x: one(frame, "exp2", x, weak=True))
+handles(math.fmod)(lambda frame, x, y: one(frame, "fmod", x, y, weak=True))
+handles(math.erf)(lambda frame, x: run(frame, recipes.erf, x))
+for _f in (math.floor, math.ceil, math.trunc):
+    handles(_f)(lambda frame, x, _op=_f.__name__: cast(frame.ctx, one(frame, _op, x, weak=True), "int64", weak=True))
+
+
+@handles(math.log)
+def _log(frame: Any, x: Any, base: Any = None) -> Any:
+    value = one(frame, "log", x, weak=True)
+    return value if base is None else apply(frame.ctx, "divide", value, one(frame, "log", base, weak=True), weak=True)
+
+
+@handles(math.fsum)
+def _fsum(frame: Any, a: Any) -> Any:
+    raise frame.ctx.fail("math.fsum rounds once for all terms; use sum or np.sum")
+
+
+handles(math.prod)(lambda frame, a: product(frame, a))
+handles(math.dist)(lambda frame, p, q: run(frame, recipes.distance, p, q))
+
+for _function, _op in (
+    (np.true_divide, "divide"),
+    (np.pow, "power"),
+    (np.abs, "absolute"),
+    (np.fabs, "absolute"),
+    (np.angle, "angle"),
+    (np.real, "real"),
+    (np.imag, "imag"),
+    (np.conj, "conjugate"),
+    (np.sinc, "sinc"),
+):
+    handles(_function)(lambda frame, *args, _op=_op: one(frame, _op, *args))

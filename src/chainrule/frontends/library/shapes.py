@@ -1,0 +1,205 @@
+"""Functions that join, rearrange and select."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.frontends import indexing
+from chainrule.frontends.arrays import array_of, reshape, stacked, transpose
+from chainrule.frontends.context import Context
+from chainrule.frontends.elementwise import apply, element, load, materialise, reads
+from chainrule.frontends.library.table import (
+    axes_argument,
+    handles,
+    is_none,
+    known_int,
+    shape_argument,
+)
+from chainrule.frontends.values import Lazy, Number, Slicing, Static, number
+from chainrule.ir.build import integer
+from chainrule.ir.nodes import Atom, Const
+from chainrule.ir.walk import is_number
+
+# -- joining and rearranging --------------------------------------------------------------------------
+
+
+def _arrays(ctx: Context, values: Any) -> list[Any]:
+    if isinstance(values, (tuple, list)):
+        return [materialise(ctx, array_of(ctx, v)) for v in values]
+    value = materialise(ctx, array_of(ctx, values))
+    if isinstance(value.dims[0], Const):
+        return [indexing.subscript(ctx, value, number(k)) for k in range(value.dims[0].value)]
+    raise ctx.fail("a tuple or list of arrays is expected")
+
+
+@handles(np.stack)
+def _stack(frame: Any, arrays: Any, axis: Any = None) -> Any:
+    values = _arrays(frame.ctx, arrays)
+    ndim = (0 if isinstance(values[0], Number) else values[0].ndim) + 1
+    return stacked(frame.ctx, values, 0 if axis is None else known_int(frame.ctx, axis, "axis") % ndim)
+
+
+@handles(np.concatenate)
+def _concatenate(frame: Any, arrays: Any, axis: Any = None) -> Any:
+    ctx = frame.ctx
+    values = _arrays(ctx, arrays)
+    if axis is not None and is_none(axis):
+        values, axis = [reshape(ctx, v, (integer(-1),)) for v in values], None
+    k = 0 if axis is None else known_int(ctx, axis, "axis") % values[0].ndim
+    dtype = np.result_type(*[v.dtype for v in values]).name
+    total: Atom = integer(0)
+    starts = []
+    for v in values:
+        if isinstance(v, Number):
+            raise ctx.fail("zero-dimensional arrays cannot be concatenated: write np.array([x])")
+        starts.append(total)
+        total = ctx.let("add", total, v.dims[k], hint="n")
+        for n, (d, e) in enumerate(zip(v.dims, values[0].dims, strict=True)):
+            if n != k:
+                ctx.equal(d, e, "extents of concatenated arrays")
+    result = ctx.new(dtype, (*values[0].dims[:k], total, *values[0].dims[k + 1 :]))
+    for start, v in zip(starts, values, strict=True):
+        with ctx.nest(v.dims) as i:
+            place = (*i[:k], ctx.let("add", start, i[k]), *i[k + 1 :])
+            ctx.builder.store(result.var, place, ctx.builder.cast(load(ctx, v, i), dtype))
+    return result
+
+
+@handles(np.hstack)
+def _hstack(frame: Any, arrays: Any) -> Any:
+    values = [_at_least(frame.ctx, v, 1) for v in _arrays(frame.ctx, arrays)]
+    return _concatenate(frame, values, number(0 if values[0].ndim == 1 else 1))
+
+
+@handles(np.vstack)
+def _vstack(frame: Any, arrays: Any) -> Any:
+    return _concatenate(frame, [_at_least(frame.ctx, v, 2) for v in _arrays(frame.ctx, arrays)], number(0))
+
+
+@handles(np.column_stack)
+def _column_stack(frame: Any, arrays: Any) -> Any:
+    columns = [v if v.ndim > 1 else reshape(frame.ctx, v, (v.dims[0], integer(1))) for v in _arrays(frame.ctx, arrays)]
+    return _concatenate(frame, columns, number(1))
+
+
+def _at_least(ctx: Context, value: Any, ndim: int) -> Any:
+    if isinstance(value, Number):
+        value = stacked(ctx, [value], 0)
+    return value if value.ndim >= ndim else reshape(ctx, value, (*[integer(1)] * (ndim - value.ndim), *value.dims))
+
+
+@handles(np.reshape)
+def _reshape(frame: Any, a: Any, shape: Any = None, **kwargs: Any) -> Any:
+    ctx = frame.ctx
+    value = array_of(ctx, a)
+    if isinstance(value, Number):
+        value = stacked(ctx, [value], 0)
+    return reshape(ctx, value, shape_argument(ctx, shape))
+
+
+@handles(np.ravel)
+def ravel(frame: Any, a: Any) -> Any:
+    return _reshape(frame, a, number(-1))
+
+
+@handles(np.transpose, np.permute_dims)
+def _transpose(frame: Any, a: Any, axes: Any = None) -> Any:
+    ctx = frame.ctx
+    order = None if axes is None or is_none(axes) else tuple(known_int(ctx, k, "axes") for k in axes)
+    return transpose(ctx, array_of(ctx, a), order)
+
+
+@handles(np.swapaxes)
+def _swapaxes(frame: Any, a: Any, axis1: Any, axis2: Any) -> Any:
+    ctx = frame.ctx
+    value = array_of(ctx, a)
+    order = list(range(value.ndim))
+    i, j = (known_int(ctx, k, "axis") for k in (axis1, axis2))
+    order[i], order[j] = order[j], order[i]
+    return transpose(ctx, value, tuple(order))
+
+
+@handles(np.moveaxis)
+def _moveaxis(frame: Any, a: Any, source: Any, destination: Any) -> Any:
+    ctx = frame.ctx
+    value = array_of(ctx, a)
+    i, j = (known_int(ctx, k, "axis") % value.ndim for k in (source, destination))
+    order = [k for k in range(value.ndim) if k != i]
+    order.insert(j, i)
+    return transpose(ctx, value, tuple(order))
+
+
+@handles(np.expand_dims)
+def _expand_dims(frame: Any, a: Any, axis: Any) -> Any:
+    ctx = frame.ctx
+    value = materialise(ctx, array_of(ctx, a))
+    k = known_int(ctx, axis, "axis") % (value.ndim + 1)
+    items: list[Any] = [Slicing(None, None, None) for _ in range(value.ndim)]
+    items.insert(k, Static(None))
+    return indexing.subscript(ctx, value, tuple(items))
+
+
+@handles(np.squeeze)
+def _squeeze(frame: Any, a: Any, axis: Any = None) -> Any:
+    ctx = frame.ctx
+    value = materialise(ctx, array_of(ctx, a))
+    if axis is None or is_none(axis):
+        drop = {k for k, d in enumerate(value.dims) if is_number(d, 1)}
+    else:
+        drop = set(axes_argument(ctx, axis, value.ndim))
+        for k in drop:
+            ctx.equal(value.dims[k], integer(1), "an axis that is squeezed")
+    items = tuple(number(0) if k in drop else Slicing(None, None, None) for k in range(value.ndim))
+    return indexing.subscript(ctx, value, items)
+
+
+@handles(np.broadcast_to)
+def _broadcast_to(frame: Any, a: Any, shape: Any) -> Any:
+    ctx = frame.ctx
+    value = array_of(ctx, a)
+    dims = shape_argument(ctx, shape)
+    if not isinstance(value, Number):
+        for d, e in zip(reversed(value.dims), reversed(dims), strict=False):
+            if not is_number(d, 1):
+                ctx.equal(d, e, "broadcast_to")
+    return Lazy(value.dtype, dims, lambda i: element(ctx, value, i, dims), reads(value))
+
+
+@handles(np.add.at)
+def _add_at(frame: Any, a: Any, index: Any, value: Any) -> Any:
+    indexing.add_at(frame.ctx, a, index, array_of(frame.ctx, value))
+    return Static(None)
+
+
+@handles(np.take)
+def _take(frame: Any, a: Any, indices: Any, axis: Any = None) -> Any:
+    ctx = frame.ctx
+    value = array_of(ctx, a)
+    if axis is None or is_none(axis):
+        return indexing.subscript(ctx, ravel(frame, value), array_of(ctx, indices))
+    k = known_int(ctx, axis, "axis") % value.ndim
+    items = tuple(array_of(ctx, indices) if n == k else Slicing(None, None, None) for n in range(value.ndim))
+    return indexing.subscript(ctx, value, items)
+
+
+@handles(np.shape)
+def _np_shape(frame: Any, a: Any) -> Any:
+    value = array_of(frame.ctx, a)
+    return () if isinstance(value, Number) else tuple(Number(d, weak=True) for d in value.dims)
+
+
+@handles(np.ndim)
+def _np_ndim(frame: Any, a: Any) -> Any:
+    value = array_of(frame.ctx, a)
+    return number(0 if isinstance(value, Number) else value.ndim)
+
+
+@handles(np.size)
+def _np_size(frame: Any, a: Any) -> Any:
+    value = array_of(frame.ctx, a)
+    result: Any = number(1)
+    for d in () if isinstance(value, Number) else value.dims:
+        result = apply(frame.ctx, "multiply", result, Number(d, weak=True), weak=True)
+    return result

@@ -1,0 +1,411 @@
+"""Reading statements: a function's syntax tree is run on values of the front end.
+
+A branch on something known is taken now, a loop over a tuple is unrolled; other branches and loops become code.
+"""
+
+from __future__ import annotations
+
+import ast
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from chainrule.frontends import indexing
+from chainrule.frontends.context import Context
+from chainrule.frontends.elementwise import describe, materialise, truth
+from chainrule.frontends.expressions import binary, closure, condition, expression, in_place, message_parts
+from chainrule.frontends.frames import Frame
+from chainrule.frontends.iteration import iterable
+from chainrule.frontends.joins import MISSING, merge_branches
+from chainrule.frontends.jumps import remove_jumps
+from chainrule.frontends.liveness import Liveness, assigned_names
+from chainrule.frontends.loops import Loop, Plan, run_loop
+from chainrule.frontends.recursion import signature
+from chainrule.frontends.values import (
+    BOTTOM,
+    ArrayRef,
+    Bottom,
+    Iterable,
+    Lazy,
+    ListArray,
+    Number,
+    Record,
+    Static,
+    number,
+)
+from chainrule.ir.build import boolean, integer
+from chainrule.ir.nodes import Block, Carry, Check, Const, For, If, Print, Raise, Var, While
+
+UNROLL = 64
+_STRAIGHT: weakref.WeakKeyDictionary[ast.AST, list[ast.stmt]] = weakref.WeakKeyDictionary()
+
+
+def read_body(frame: Frame, node: ast.FunctionDef) -> Any:
+    """Run the statements of a function; what it returns."""
+    statements = _STRAIGHT.get(node)
+    if statements is None:
+        statements = _STRAIGHT[node] = remove_jumps(node.body)
+    frame.node = node
+    frame.key = frame.key or signature(frame.env)
+    frame.live = Liveness(statements)
+    frame.ctx.frames.append(frame)
+    try:
+        return _block(frame, statements)
+    finally:
+        frame.ctx.frames.pop()
+
+
+def _block(frame: Frame, body: list[ast.stmt]) -> Any:
+    for stmt in body:
+        with frame.ctx.at(stmt, frame.parsed, frame.quiet):
+            if isinstance(stmt, ast.Return):
+                return Static(None) if stmt.value is None else expression(frame, stmt.value)
+            handler = _STATEMENTS.get(ast.For if isinstance(stmt, ast.For) else type(stmt))
+            if handler is None:
+                raise frame.ctx.refuse(stmt)
+            handler(frame, stmt)
+    return Static(None)
+
+
+# -- statements ---------------------------------------------------------------------------------------
+
+
+def _assign(frame: Frame, stmt: ast.Assign) -> None:
+    value = expression(frame, stmt.value)
+    if isinstance(value, Lazy) and (len(stmt.targets) > 1 or not isinstance(stmt.targets[0], ast.Subscript)):
+        hint = stmt.targets[0].id if isinstance(stmt.targets[0], ast.Name) else "a"
+        value = materialise(frame.ctx, value, hint)
+    for target in stmt.targets:
+        assign_to(frame, target, value)
+
+
+def _ann_assign(frame: Frame, stmt: ast.AnnAssign) -> None:
+    if stmt.value is not None:
+        assign_to(frame, stmt.target, expression(frame, stmt.value))
+
+
+def assign_to(frame: Frame, target: ast.expr, value: Any) -> None:
+    ctx = frame.ctx
+    match target:
+        case ast.Name(id=name):
+            frame.bind(name, value)
+        case ast.Tuple(elts=targets) | ast.List(elts=targets):
+            if any(isinstance(t, ast.Starred) for t in targets):
+                raise ctx.refuse(next(t for t in targets if isinstance(t, ast.Starred)))
+            parts = unpack(ctx, value, len(targets))
+            for t, part in zip(targets, parts, strict=True):
+                assign_to(frame, t, part)
+        case ast.Subscript(value=owner, slice=index):
+            container = expression(frame, owner)
+            key = expression(frame, index)
+            if isinstance(value, Bottom) or isinstance(container, Bottom):
+                return
+            if isinstance(container, (list, dict)):
+                raise ctx.refuse("container-store")
+            indexing.assign(ctx, container, key, value)
+        case ast.Attribute():
+            raise ctx.refuse(target)
+        case _:
+            raise ctx.refuse(target)
+
+
+def unpack(ctx: Context, value: Any, count: int) -> list[Any]:
+    """The `count` items of what is assigned to several targets."""
+    if isinstance(value, Bottom):
+        return [BOTTOM] * count
+    if isinstance(value, Record) and issubclass(value.cls, tuple):
+        value = tuple(value.fields.values())
+    if isinstance(value, (tuple, list)):
+        if len(value) != count:
+            raise ctx.fail(f"{len(value)} values are assigned to {count} variables")
+        return list(value)
+    if isinstance(value, (ArrayRef, Lazy, ListArray)):
+        value = materialise(ctx, value)
+        dims = value.array.dims if isinstance(value, ListArray) else value.dims
+        ctx.equal(dims[0], integer(count), "unpacking")
+        return [indexing.subscript(ctx, value, number(k)) for k in range(count)]
+    raise ctx.fail(f"{describe(value)} cannot be unpacked into {count} variables")
+
+
+def _aug_assign(frame: Frame, stmt: ast.AugAssign) -> None:
+    ctx = frame.ctx
+    match stmt.target:
+        case ast.Name(id=name):
+            old = frame.lookup(name)
+            value = expression(frame, stmt.value)
+            if isinstance(old, ArrayRef):
+                indexing.augment(ctx, old, None, in_place(frame, stmt.op), _no_bottom(value, old))
+            else:
+                frame.bind(name, binary(frame, stmt.op, old, value))
+        case ast.Subscript(value=owner, slice=index):
+            container, key = expression(frame, owner), expression(frame, index)
+            value = expression(frame, stmt.value)
+            if isinstance(value, Bottom):
+                return
+            if isinstance(container, (list, dict)):
+                raise ctx.refuse("container-store")
+            indexing.augment(ctx, container, key, in_place(frame, stmt.op), value)
+        case _:
+            raise ctx.refuse(stmt.target)
+
+
+def _no_bottom(value: Any, instead: Any) -> Any:
+    return instead if isinstance(value, Bottom) else value
+
+
+def _if(frame: Frame, stmt: ast.If) -> None:
+    ctx = frame.ctx
+    test = condition(frame, stmt.test)
+    if isinstance(test, Const):
+        taken = stmt.body if test.value else stmt.orelse
+        _block(frame, taken)
+        return
+    for body, other, negated in ((stmt.body, stmt.orelse, False), (stmt.orelse, stmt.body, True)):
+        if body and isinstance(body[-1], ast.Raise):
+            _raise_if(frame, ctx.let("logical_not", test) if negated else test, body)
+            _block(frame, other)
+            return
+    node = If(test, Block(), Block())
+    variables, before = frame.env, dict(frame.env)
+    ends = []
+    for block, body in ((node.then, stmt.body), (node.orelse, stmt.orelse)):
+        frame.env = dict(before)
+        with ctx.inside(block):
+            _block(frame, body)
+        ends.append(frame.env)
+    then, orelse = ends
+    ctx.builder.emit(node)
+    frame.env = variables
+    variables.clear()
+    live = frame.live.after.get(stmt) if frame.live else None
+    for name in dict.fromkeys([*then, *orelse]):
+        a, b = then.get(name, MISSING), orelse.get(name, MISSING)
+        if a is b:
+            frame.env[name] = a
+        elif live is not None and name not in live:
+            continue
+        else:
+            frame.env[name] = merge_branches(ctx, node, name, a, b, lambda base, n=name: frame.alone(base, n))
+    _name_results(frame, node)
+
+
+def _name_results(frame: Frame, node: If) -> None:
+    for merge in node.merges:
+        merge.out.hint = merge.out.hint.lstrip(".") or "result"
+
+
+def _raise_if(frame: Frame, test: Any, body: list[ast.stmt]) -> None:
+    """A branch that ends by raising: the program goes on in the other one."""
+    ctx, variables = frame.ctx, frame.env
+    frame.env = dict(variables)
+    node = If(test, Block(), Block())
+    with ctx.inside(node.then):
+        _block(frame, body)
+    frame.env = variables
+    match node.then.nodes:
+        case [Raise(exception=name, parts=parts)]:
+            ctx.builder.emit(Check(ctx.let("logical_not", test), name, parts))
+        case _:
+            ctx.builder.emit(node)
+
+
+def _while(frame: Frame, stmt: ast.While) -> None:
+    ctx = frame.ctx
+
+    def read(loop: Loop) -> None:
+        head, body = Block(), Block()
+        with ctx.inside(head):
+            loop.start()
+            test = condition(frame, stmt.test)
+        if isinstance(test, Const) and not test.value:
+            test = boolean(False)
+        with ctx.inside(body):
+            loop.start()
+            _block(frame, stmt.body)
+            loop.finish(body)
+        ctx.builder.emit(While(head, test, body, loop.carries))
+
+    _loop(frame, stmt, assigned_names(stmt.body), read)
+
+
+def _for(frame: Frame, stmt: ast.For) -> None:
+    ctx = frame.ctx
+    over = expression(frame, stmt.iter)
+    guard = getattr(stmt, "guard", None)
+    if isinstance(over, Bottom):
+        return
+    if isinstance(over, (tuple, list, dict)) or (isinstance(over, Record) and issubclass(over.cls, tuple)):
+        items = list(over.fields.values()) if isinstance(over, Record) else list(over)
+        _unrolled(frame, stmt, guard, [number(i) if isinstance(i, (int, float)) else _static(i) for i in items])
+        return
+    items = iterable(ctx, over)
+    if isinstance(items.count, Const) and items.count.value <= UNROLL and _must_unroll(frame, stmt):
+        _unrolled(frame, stmt, guard, [items.item(integer(k)) for k in range(items.count.value)])
+        return
+    names = list(dict.fromkeys([*assigned_names(stmt.body), *assigned_names([_target(stmt)])]))
+    if guard is None:
+        read = _counted(frame, stmt, items)
+    else:
+        read = _guarded(frame, stmt, items, guard)
+    _loop(frame, stmt, names, read)
+
+
+def _static(item: Any) -> Any:
+    return Static(item) if isinstance(item, str) else item
+
+
+def _target(stmt: ast.For) -> ast.stmt:
+    return ast.copy_location(ast.Assign([stmt.target], ast.Constant(0)), stmt)
+
+
+def _must_unroll(frame: Frame, stmt: ast.For) -> bool:
+    """Whether the loop's variable is the index of a tuple, a list or a dict."""
+    targets = {n.id for n in ast.walk(stmt.target) if isinstance(n, ast.Name)}
+    for node in (n for s in stmt.body for n in ast.walk(s)):
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+            used = {n.id for n in ast.walk(node.slice) if isinstance(n, ast.Name)}
+            if used & targets and isinstance(frame.env.get(node.value.id), (tuple, list, dict)):
+                return True
+    return False
+
+
+def _counted(frame: Frame, stmt: ast.For, items: Iterable) -> Callable[[Loop], None]:
+    ctx = frame.ctx
+
+    def read(loop: Loop) -> None:
+        lower, upper, step = items.range or (integer(0), items.count, integer(1))
+        hint = stmt.target.id if items.range and isinstance(stmt.target, ast.Name) else "k"
+        node = For(Var(hint, lower.type), lower, upper, step, Block())
+        with ctx.inside(node.body):
+            loop.start()
+            assign_to(frame, stmt.target, Number(node.index, weak=True) if items.range else items.item(node.index))
+            _block(frame, stmt.body)
+            loop.finish(node.body)
+        node.carries = loop.carries
+        ctx.builder.emit(node)
+
+    return read
+
+
+def _guarded(frame: Frame, stmt: ast.For, items: Iterable, guard: ast.expr) -> Callable[[Loop], None]:
+    """A loop that a flag may end: ``while k < count and not flag``."""
+    ctx = frame.ctx
+
+    def read(loop: Loop) -> None:
+        k = Carry(Var("k", items.count.type), integer(0), integer(0), Var("k", items.count.type))
+        head, body = Block(), Block()
+        with ctx.inside(head):
+            loop.start()
+            stopped = truth(ctx, expression(frame, guard))
+            more = ctx.let("less", k.param, items.count)
+            test = ctx.let("logical_and", ctx.let("logical_not", stopped), more)
+        with ctx.inside(body):
+            loop.start()
+            assign_to(frame, stmt.target, items.item(k.param))
+            _block(frame, stmt.body)
+            loop.finish(body)
+            k.next = ctx.let("add", k.param, integer(1), hint="k")
+        ctx.builder.emit(While(head, test, body, [*loop.carries, k]))
+
+    return read
+
+
+def _loop(frame: Frame, stmt: ast.For | ast.While, names: list[str], read: Callable[[Loop], None]) -> None:
+    live = frame.live
+    wanted = names
+    if live is not None:
+        keep = live.after.get(stmt, frozenset(names)) | live.head.get(stmt, frozenset(names))
+        wanted = [n for n in names if n in keep]
+    key = (stmt, *(f.node for f in frame.ctx.frames))
+    plan = frame.ctx.plans.setdefault(key, Plan())
+    run_loop(frame.ctx, frame.env, wanted, plan, frame.alone, read)
+    for name in names:
+        if name not in wanted:  # read by nobody any more
+            frame.env.pop(name, None)
+
+
+def _unrolled(frame: Frame, stmt: ast.For, guard: ast.expr | None, items: list[Any]) -> None:
+    for item in items:
+        if guard is not None:
+            stopped = truth(frame.ctx, expression(frame, guard))
+            if not isinstance(stopped, Const):
+                raise frame.ctx.fail(
+                    "a loop over a tuple or list ends early depending on numbers: loop over an array or a range"
+                )
+            if stopped.value:
+                return
+        assign_to(frame, stmt.target, item)
+        _block(frame, stmt.body)
+
+
+def _function_def(frame: Frame, stmt: ast.FunctionDef) -> None:
+    if stmt.decorator_list:
+        raise frame.ctx.refuse("decorator")
+    frame.env[stmt.name] = closure(frame, stmt, stmt.name)
+
+
+def _expr(frame: Frame, stmt: ast.Expr) -> None:
+    if isinstance(stmt.value, ast.Constant):
+        return
+    call = stmt.value
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print":
+        _print(frame, call)
+        return
+    expression(frame, stmt.value)
+
+
+def _print(frame: Frame, call: ast.Call) -> None:
+    if call.keywords:
+        raise frame.ctx.fail("print takes values only here")
+    parts: list[Any] = []
+    for k, arg in enumerate(call.args):
+        if k:
+            parts.append(" ")
+        parts += message_parts(frame, arg)
+    frame.ctx.builder.emit(Print(tuple(parts)))
+
+
+def _raise(frame: Frame, stmt: ast.Raise) -> None:
+    name, parts = _exception(frame, stmt.exc, stmt)
+    frame.ctx.builder.emit(Raise(name, parts))
+
+
+def _exception(frame: Frame, node: ast.expr | None, stmt: ast.stmt) -> tuple[str, tuple[Any, ...]]:
+    args: list[ast.expr] = []
+    if isinstance(node, ast.Call):
+        args, node = node.args, node.func
+    value = expression(frame, node) if node is not None else None
+    cls = value.value if isinstance(value, Static) else None
+    if not (isinstance(cls, type) and issubclass(cls, Exception) and cls.__module__ == "builtins"):
+        raise frame.ctx.fail("only Python's own exceptions can be raised: raise ValueError(...)")
+    parts = [p for a in args for p in message_parts(frame, a)]
+    return cls.__name__, tuple(parts)
+
+
+def _assert(frame: Frame, stmt: ast.Assert) -> None:
+    test = condition(frame, stmt.test)
+    parts = tuple(message_parts(frame, stmt.msg)) if stmt.msg is not None else ()
+    if isinstance(test, Const):
+        if not test.value:
+            frame.ctx.builder.emit(Raise("AssertionError", parts))
+        return
+    frame.ctx.builder.emit(Check(test, "AssertionError", parts))
+
+
+def _pass(frame: Frame, stmt: ast.stmt) -> None:
+    return
+
+
+_STATEMENTS: dict[type[ast.stmt], Callable[[Frame, Any], None]] = {
+    ast.Assign: _assign,
+    ast.AnnAssign: _ann_assign,
+    ast.AugAssign: _aug_assign,
+    ast.If: _if,
+    ast.While: _while,
+    ast.For: _for,
+    ast.FunctionDef: _function_def,
+    ast.Expr: _expr,
+    ast.Raise: _raise,
+    ast.Assert: _assert,
+    ast.Pass: _pass,
+}
