@@ -21,6 +21,7 @@ from chainrule.frontends.program import Program, read_program
 from chainrule.frontends.source import Parsed, read, unwrap
 from chainrule.ir.nodes import Array
 from chainrule.native.arguments import is_traced, nest, signature
+from chainrule.native.fastcall import MISS, fast_call
 from chainrule.native.results import builder
 from chainrule.transforms.forward import jvp
 from chainrule.transforms.reverse import vjp
@@ -98,6 +99,7 @@ class Specialisation:
         self.written = tuple(k for k, p in enumerate(program.function.params) if p in program.function.writes)
         self.arrays = tuple(k for k, p in enumerate(program.function.params) if isinstance(p.type, Array))
         self.run = _runner(self.function, options)
+        self.fast: Callable[[tuple[Any, ...]], Any] | None = None
         self.single = len(self.function.results) == 1
 
     def holds(self) -> bool:
@@ -120,8 +122,8 @@ class Specialisation:
                         )
                     back.append((value, args[k]))
         made = self.run(*args)
-        for value, copy in back:
-            value[...] = copy
+        for value, written in back:
+            value[...] = written
         return self.result(iter((made,) if self.single else made))
 
     def _check_aliases(self, args: list[Any]) -> None:
@@ -194,6 +196,7 @@ class Jitted:
         self._programs: dict[Any, list[Specialisation]] = {}
         self._derived: dict[str, Jitted] = {}
         self._compiled_type: Any = None
+        self._fast: Callable[[tuple[Any, ...]], Any] | None = None
         functools.update_wrapper(self, _innermost(function))
         self.__transformation__ = Mark("jit", function, {}, weakref.ref(self))
 
@@ -208,6 +211,10 @@ class Jitted:
         return Jitted(function, self.options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._fast is not None and not kwargs:
+            made = self._fast(args)
+            if made is not MISS:
+                return made
         if is_traced(args) or is_traced(kwargs):
             from chainrule.native.traced import call_traced
 
@@ -216,6 +223,7 @@ class Jitted:
         key = self._key(args, kwargs, flat)
         for found in self._programs.get(key, ()):
             if found.holds():
+                self._fast = found.fast
                 return found(flat)
         return self._specialise(key)(flat)
 
@@ -278,7 +286,9 @@ class Jitted:
     def _specialise(self, key: Any) -> Specialisation:
         program = self.program(key)
         made = Specialisation(program, self.options)
+        made.fast = fast_call(key, program, made.run)
         self._programs.setdefault(key, []).insert(0, made)
+        self._fast = made.fast
         return made
 
     def program(self, key: Any) -> Program:

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.errors import UnsupportedError
 from chainrule.frontends.values import ArrayRef, ListArray, Number, Record, Static
 
-__all__ = ["builder"]
+__all__ = ["builder", "converter"]
 
 Make = Callable[[Iterator[Any]], Any]
 _STRONG = {t: np.dtype(t).type for t in ("float64", "float32", "int64", "bool", "complex128", "complex64")}
@@ -23,7 +23,7 @@ def builder(result: Any) -> Make:
         case ArrayRef():
             return next
         case Number():
-            convert = (_WEAK if result.weak else _STRONG).get(result.dtype, _STRONG[result.dtype])
+            convert = converter(result)
             return lambda values: convert(next(values))
         case ListArray(array=array):
             return lambda values: next(values).tolist() if array.ndim == 1 else list(next(values))
@@ -39,6 +39,11 @@ def builder(result: Any) -> Make:
             made = {k: builder(v) for k, v in fields.items()}
             return lambda values: _record(cls, {k: p(values) for k, p in made.items()})
     raise UnsupportedError(f"native mode cannot return {result!r}: return numbers, arrays and containers of them")
+
+
+def converter(result: Number) -> Callable[[Any], Any]:
+    """What makes Python's or NumPy's number of a result."""
+    return (_WEAK if result.weak else _STRONG).get(result.dtype, _STRONG[result.dtype])
 
 
 def _record(cls: type, fields: dict[str, Any]) -> Any:
