@@ -19,21 +19,29 @@ PACKAGE = ROOT / "src" / "chainrule"
 # From the lowest up. A module may import from the levels below its own, and from its own folder.
 LEVELS: list[set[str]] = [
     {"errors"},
-    {"trees"},
+    {"trees", "extras"},
     {"core"},
     {"rules"},
+    {"ir"},
     {"arrays"},
     {"leaves", "numpy", "scipy", "numerical"},
     {"eager", "calls"},
+    {"transforms", "frontends", "backends"},
+    {"native"},
     {"api", "vectorize"},
     {"jacobians"},
-    {"testing"},
+    {"view"},
+    {"symbolic"},
+    {"testing", "report"},
 ]
 # Module -> what it imports by name when it is needed, and why not at once.
 LAZY = {
     "chainrule": "every public name when it is first used, so that the import costs nothing",
+    "chainrule.extras": "optional packages, with a message where they are missing",
     "chainrule.arrays.protocols": "the rules of scipy.special, which import SciPy",
     "chainrule.arrays.methods": "the namespace that __array_namespace__ answers, made of this package's functions",
+    "chainrule.native.jit": "Numba, when the first program is compiled",
+    "chainrule.native.verify": "Numba, when the first program is compiled",
     "chainrule.numpy": "the submodules of NumPy that are looked through",
     "chainrule.scipy": "the submodules that import SciPy",
     "chainrule.scipy.names": "the submodules of SciPy that are looked through",
@@ -47,8 +55,12 @@ HEAVY: dict[str, tuple[str, ...]] = {
         "chainrule.arrays.functions.special",
     ),
     "optree": (),
-    "numba": (),
+    "numba": ("chainrule.backends.numba.",),
+    "llvmlite": ("chainrule.backends.numba.",),
     "sympy": (),
+    "mpmath": (),
+    "matplotlib": (),
+    "pandas": (),
 }
 LINES, TABLE_LINES = 600, 900  # a table of rules is read line by line
 

@@ -32,7 +32,11 @@ SIGNATURES = {
     "stop_gradient": "(x)",
     "custom_jvp": "(f, nondiff_argnums=())",
     "custom_vjp": "(f, nondiff_argnums=())",
+    "trace": "(f, *args, mode='reverse', seed=None, argnums=None)",
     "variable": "(x)",
+    "compare": "(f, *args, manual=None)",
+    "costs": "(f, *args)",
+    "explain": "(f, *args)",
     "elementwise": "(name, impl, *partials, functions=(), samples=None, tie=None)",
     "multilinear": "(name, impl, *transposes, functions=(), samples=None)",
     "linear": (
@@ -44,6 +48,8 @@ SIGNATURES = {
 }
 IN_MODULES = {
     "testing.check_grads": "(f, args, order=2, modes=('fwd', 'rev'), atol=None, rtol=None, eps=None, seed=0)",
+    "symbolic.gradient": "(f, *args, steps=False)",
+    "symbolic.hessian": "(f, *args, steps=False)",
     "testing.check_rule": "(primitive, *args, order=2, seed=0, **params)",
 }
 

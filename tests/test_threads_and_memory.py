@@ -403,3 +403,18 @@ def test_a_wide_graph() -> None:
     for k in range(5000):
         want[k % 3] += k * (2 if k < 1000 else 1)
     np.testing.assert_allclose(cr.grad(f)(X), want)
+
+
+@pytest.mark.parametrize("n", [10, 10_000])
+@pytest.mark.parametrize("f", [lambda x, a: np.sum(x * a), lambda x, a: np.sum(np.exp(x) * np.exp(a * x) - x)])
+def test_writing_to_a_gradient_of_a_sum_leaves_the_residuals_alone(f: Any, n: int) -> None:
+    x, a = np.random.default_rng(3).normal(size=(2, n))
+    _, pullback = cr.vjp(f, x, a)
+    first = pullback(1.0)
+    expected = [part.copy() for part in first]
+    for part in first:
+        part *= 5
+    for part, known in zip(pullback(1.0), expected, strict=True):
+        np.testing.assert_array_equal(part, known)
+    for part, known in zip(cr.grad(f, (0, 1))(x, a), expected, strict=True):
+        np.testing.assert_array_equal(part, known)

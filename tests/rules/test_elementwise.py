@@ -344,6 +344,19 @@ def test_python_powers():
         cr.grad(lambda x: abs(x ** (1 / 3)))(-8.0)
 
 
+@pytest.mark.parametrize("quotient", [lambda x: 1 / x, lambda x: 2.5 // x, lambda x: 1 % x, lambda x: x / x])
+@pytest.mark.parametrize(
+    "transform",
+    [cr.grad, cr.derivative, lambda f: cr.derivative(f, 2), lambda f: cr.grad(cr.grad(f))],
+    ids=["reverse", "forward", "forward twice", "reverse twice"],
+)
+def test_quotients_of_python_numbers_raise_as_pythons_do(transform, quotient):
+    with pytest.raises(ZeroDivisionError):
+        transform(quotient)(0.0)
+    with np.errstate(all="ignore"):
+        transform(quotient)(np.float64(0.0))  # NumPy's do not
+
+
 def test_integer_exponents_of_any_dtype():
     x = np.array([-1.5, 0.0, 2.0], np.float32)
     for dtype in (np.int64, np.uint8, np.int32):

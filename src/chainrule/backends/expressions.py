@@ -129,6 +129,7 @@ _OTHER_NAMES = {"norm.root": "np.sqrt", "absolute": "abs", "special.log1p": "np.
 _OTHER_NAMES |= {"special.cbrt": "np.cbrt", "special.exp2": "np.exp2", "erf": "math.erf", "erfc": "math.erfc"}
 _CAST = {"float64": "float", "int64": "int", "complex128": "complex", "float32": "np.float32"}
 _CAST |= {"complex64": "np.complex64"}
+_SINGLE = ("float32", "complex64")
 # Powers that are multiplications.
 _SMALL = {text: str(n) for n in (2, 3, 4) for text in (f"{n}.0", f"np.float32({n}.0)")}
 _INFINITE = {math.inf: "np.inf", -math.inf: "-np.inf"}
@@ -268,7 +269,7 @@ def _real_operation(op: str, args: Sequence[Expression], kind: str, out: str) ->
         return infix("**", POWER, args[0], Expression("2"))
     if kind == "int64":
         if op == "fmod":
-            return call("truncated_remainder", *args)
+            return call("support.truncated_remainder", *args)
         op = "subtract" if op == "difference" else op
     if op in ("power", "float_power", "pow") and args[1].text in _SMALL:
         args = [args[0], Expression(_SMALL[args[1].text])]
@@ -285,12 +286,12 @@ def _complex_operation(op: str, args: Sequence[Expression], kind: str, out: str)
     if op in ("real", "imag"):
         return Expression(f"{args[0].at(ATOM)}.{op}", **_over(args))
     if op == "expm1":
-        op = "complex_expm1"
+        return call("support.complex_expm1", *args)
     if op in ("divide", "square"):  # Python's division raises in Numba
         return call(f"np.{op}", *args)
     if op in ("power", "float_power", "pow"):
-        power = call("complex_power", *args)
-        return power if kind == "complex128" else call("np.complex64", power)
+        power = call("support.complex_power", *args)
+        return call(_CAST[kind], power) if kind in _SINGLE else power
     return _plain(op, args, out)
 
 
@@ -300,16 +301,18 @@ def _plain(op: str, args: Sequence[Expression], out: str) -> Expression:
         return infix(*_INFIX[op], *args)
     if op in _PREFIX:
         return prefix(*_PREFIX[op], args[0])
-    if op in _NUMPY:
-        return call(f"np.{op}", *args)
-    if op in _OTHER_NAMES:
-        made = call(_OTHER_NAMES[op], *args)
-        return call(_CAST[out], made) if out == "float32" and "math" in _OTHER_NAMES[op] else made
+    function = f"np.{op}" if op in _NUMPY else _OTHER_NAMES.get(op) or _elsewhere(op, out)
+    made = call(function, *args)
+    # Those of other modules answer in double precision.
+    return call(_CAST[out], made) if out in _SINGLE and not function.startswith(("np.", "abs")) else made
+
+
+def _elsewhere(op: str, out: str) -> str:
+    """The function of this package, or else of SciPy, that evaluates `op`."""
     impl = registry[op].impl
-    if op not in support.__all__ and isinstance(impl, np.ufunc) and not out.startswith("complex"):
-        made = call(f"special.{impl.__name__}", *args)
-        return call(_CAST[out], made) if out == "float32" else made
-    if op not in support.__all__:
-        raise UnsupportedError(f"{op} is not compiled yet: take the derivative without jit")
-    made = call(op, *args)
-    return call(_CAST[out], made) if out in ("float32", "complex64") else made
+    if op in support.__all__:
+        return f"support.{op}"
+    numpys = getattr(np, getattr(impl, "__name__", ""), None) is impl
+    if isinstance(impl, np.ufunc) and not numpys and not out.startswith("complex"):
+        return f"special.{impl.__name__}"
+    raise UnsupportedError(f"{op} is not compiled yet: take the derivative without jit")

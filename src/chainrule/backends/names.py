@@ -7,14 +7,13 @@ import keyword
 import re
 from collections.abc import Iterable
 
-from chainrule.backends import support
 from chainrule.backends.lives import ANONYMOUS, Lives
 from chainrule.ir.nodes import For, Function, Var
 from chainrule.ir.walk import defines, nodes_of
 
 __all__ = ["distinct", "names_of"]
 
-_TAKEN = frozenset({*dir(builtins), *keyword.kwlist, *support.__all__, "np", "math", "special"})
+_TAKEN = frozenset({*dir(builtins), *keyword.kwlist, "np", "math", "special", "support"})
 
 
 def identifier(hint: str) -> str:

@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from chainrule.backends import support
 from chainrule.backends.names import distinct
 from chainrule.backends.recursion import is_grounded
 from chainrule.backends.statements import Statement, Writer
@@ -101,7 +100,7 @@ def write(function: Function, stage: str = "derivative") -> Source:
         for f, name in functions.items()
     }
     raised = {n.exception for n in nodes if isinstance(n, (Raise, Check)) and any(isinstance(p, Var) for p in n.parts)}
-    return Source(f"{imports}\n\n\n{text}" if imports else text, signatures, stage, tuple(sorted(raised)))
+    return Source(f"{imports}\n\n{text}" if imports else text, signatures, stage, tuple(sorted(raised)))
 
 
 def _called(function: Function) -> list[Function]:
@@ -112,16 +111,20 @@ def _called(function: Function) -> list[Function]:
     return found
 
 
+_IMPORTS = {
+    "math": ("", "import math"),
+    "np": ("\n", "import numpy as np"),
+    "special": ("", "from scipy import special"),
+    "support": ("\n", "from chainrule.backends import support"),
+}
+
+
 def _imports(text: str) -> str:
-    lines = [line for module, line in _MODULES.items() if re.search(rf"\b{module}\.", text)]
-    called = [name for name in support.__all__ if re.search(rf"(?<![.\w]){name}\(", text)]
-    if called:
-        lines.append("")
-        lines.append(f"from chainrule.backends.support import {', '.join(called)}")
-    return "\n".join(lines)
-
-
-_MODULES = {"math": "import math\n", "np": "import numpy as np", "special": "from scipy import special"}
+    lines = ""
+    for module, (gap, line) in _IMPORTS.items():
+        if re.search(rf"\b{module}\.", text):
+            lines += f"{gap if lines else ''}{line}\n"
+    return lines
 
 
 # -- lines of text ------------------------------------------------------------------------------------

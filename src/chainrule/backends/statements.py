@@ -246,7 +246,7 @@ class Writer:
             needed = distinct("size", self.used)
             self.emit(f"{needed} = {size.text}")
             size = name(needed)
-        grown = Statement(f"{array} = grow({array}, {size.text})", self.line)
+        grown = Statement(f"{array} = support.grow({array}, {size.text})", self.line)
         self.emit(f"if {array}.shape[0] < {size.text}:", [grown])
 
     # -- operations on whole arrays, calls, messages
@@ -255,7 +255,7 @@ class Writer:
         args = [self.contiguous(a) for a in node.args]
         made = _OPS[node.op].format(*args)
         if self.compiled and node.op == "argsort":
-            made = f"argsort({args[0]})"  # Numba's own takes seconds to compile
+            made = f"support.argsort({args[0]})"  # Numba's own takes seconds to compile
         if self.compiled and node.op in _FORTRAN and getattr(node.outs[0].type, "ndim", 0) > 1:
             made = f"np.ascontiguousarray({made})"
         self.results(node.outs, made)

@@ -79,17 +79,7 @@ def sweep_into(entries: Iterable[Any], cts: list[Any], owned: bytearray, seeds: 
             else:
                 cts[entry[0]] = None
                 if length == 4:
-                    _, i, shape, dtype = entry
-                    if ct.__class__ in _NUMBERS:
-                        c = np.empty(shape, dtype)
-                        c.fill(ct)
-                        have = cts[i]
-                        if have is None:
-                            cts[i] = c
-                        else:
-                            accumulate(cts, owned, i, c, True)
-                    else:
-                        pull(maps_of(entry), ct, cts, owned)
+                    pull_total(entry, ct, cts, owned)
                 elif ct.__class__ is not np.ndarray or ct.size > LARGE:
                     pull(maps_of(entry), ct, cts, owned)
                 elif length == 6:
@@ -199,6 +189,20 @@ def pull(entry: list[Any], ct: Any, cts: list[Any], owned: bytearray) -> None:
             fresh = linear.fresh and plain.__class__ is np.ndarray and plain.base is None
         own = own and (fresh or not isinstance(plain, (np.ndarray, Tracer)))
         accumulate(cts, owned, slot, c, fresh)
+
+
+def pull_total(entry: tuple[Any, ...], ct: Any, cts: list[Any], owned: bytearray) -> None:
+    """The same for the sum of all elements of a small array."""
+    if ct.__class__ not in _NUMBERS:
+        pull(maps_of(entry), ct, cts, owned)
+        return
+    _, i, shape, dtype = entry
+    c = np.empty(shape, dtype)
+    c.fill(ct)
+    if cts[i] is None:
+        cts[i] = c
+    else:
+        accumulate(cts, owned, i, c, True)
 
 
 def pull_small(entry: list[Any], ct: Any, cts: list[Any], owned: bytearray) -> None:

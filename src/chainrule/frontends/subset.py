@@ -24,10 +24,6 @@ class Refusal(NamedTuple):
 
 _EAGER = "Eager mode, which is what runs without cr.jit, may take it as it is."
 _OTHER = Refusal("Native mode does not know this construct.", f"Write it with simpler ones. {_EAGER}")
-_ASYNC = Refusal(
-    "Asynchronous code waits for something outside the function, whose derivative is not defined.",
-    "Fetch the data first, and pass numbers and arrays to a function defined with def.",
-)
 _GENERATOR = Refusal(
     "A generator stops and goes on at its caller's will; there is no such thing in compiled code.",
     "Fill an array made with np.zeros, or return a list made by a comprehension.",
@@ -55,9 +51,10 @@ _TEXT = Refusal(
 
 REFUSALS: dict[str, Refusal] = {
     # Statements.
-    "AsyncFor": _ASYNC,
-    "AsyncFunctionDef": _ASYNC,
-    "AsyncWith": _ASYNC,
+    "AsyncFunctionDef": Refusal(
+        "Asynchronous code waits for something outside the function, whose derivative is not defined.",
+        "Fetch the data first, and pass numbers and arrays to a function defined with def.",
+    ),
     "ClassDef": Refusal(
         "A class defined in a function is a new one at every call.",
         "Define it outside. Dataclasses and named tuples of numbers and arrays can be made and read.",
@@ -82,7 +79,6 @@ REFUSALS: dict[str, Refusal] = {
         "Enter it outside the function. np.errstate is not needed: compiled code does not warn.",
     ),
     # Expressions.
-    "Await": _ASYNC,
     "DictComp": Refusal(
         "The keys of a dict must be known before the program runs.",
         "Write the dict out as {key: value, ...}, or use an array.",

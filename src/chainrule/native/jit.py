@@ -9,26 +9,33 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from chainrule.backends.compile import plain
+from chainrule.backends.python import write
 from chainrule.core.transformation import Mark, mark, mark_of
 from chainrule.errors import AliasError, ArgumentError
 from chainrule.frontends.program import Program, read_program
 from chainrule.frontends.source import Parsed, read, unwrap
+from chainrule.ir.evaluate import evaluate
 from chainrule.ir.nodes import Array
 from chainrule.native.arguments import is_traced, nest, signature
 from chainrule.native.fastcall import MISS, fast_call
 from chainrule.native.results import builder
+from chainrule.native.traced import call_traced
+from chainrule.native.verify import compared
 from chainrule.transforms.forward import jvp
 from chainrule.transforms.reverse import vjp
 from chainrule.transforms.simplify import simplify
 
 __all__ = ["Jitted", "Specialisation", "jit", "source"]
 
+_GONE = (LookupError, AttributeError, ValueError, TypeError)  # what was read from is not what it was
 _BACKENDS = ("numba", "python", "interpreter")
 
 
@@ -79,7 +86,7 @@ def jit(
         raise ArgumentError(f"backend={backend!r}: choose one of {', '.join(_BACKENDS)}")
     if fastmath not in ("sums", True, False):
         raise ArgumentError(f'fastmath={fastmath!r}: choose "sums", True or False')
-    options = {"fastmath": fastmath, "cache": cache, "backend": backend, "verify": verify}
+    options: dict[str, Any] = {"fastmath": fastmath, "cache": cache, "backend": backend, "verify": verify}
     if f is None:
         return functools.partial(jit, **options)
     if isinstance(f, Jitted):
@@ -139,7 +146,7 @@ class Specialisation:
 def _unchanged(guard: Any) -> bool:
     try:
         value = guard.get()
-    except Exception:
+    except _GONE:
         return False
     match guard.kind:
         case "is":
@@ -157,7 +164,7 @@ def _fits(capture: Any) -> bool:
     """Whether a captured number or array still has its kind."""
     try:
         value = capture.get()
-    except Exception:
+    except _GONE:
         return False
     kind = capture.var.type
     if isinstance(kind, Array):
@@ -166,21 +173,17 @@ def _fits(capture: Any) -> bool:
 
 
 def _runner(function: Any, options: dict[str, Any]) -> Callable[..., Any]:
-    from chainrule.backends.compile import plain
-    from chainrule.backends.python import write
-    from chainrule.ir.evaluate import evaluate
-
     if options["verify"]:
-        from chainrule.native.verify import compared
-
-        return compared(function, options)
+        return compared(function, options["fastmath"])
     if options["backend"] == "interpreter":
         return lambda *args: _one(evaluate(function, list(args)))
     if options["backend"] == "python":
         return plain(write(function))
-    from chainrule.backends.numba.compile import compiled
-
-    return compiled(write(function, "compiled"), fastmath=options["fastmath"], cache=options["cache"]).call
+    compiled = importlib.import_module("chainrule.backends.numba.compile").compiled
+    call: Callable[..., Any] = compiled(
+        write(function, "compiled"), fastmath=options["fastmath"], cache=options["cache"]
+    ).call
+    return call
 
 
 def _one(results: tuple[Any, ...]) -> Any:
@@ -216,8 +219,6 @@ class Jitted:
             if made is not MISS:
                 return made
         if is_traced(args) or is_traced(kwargs):
-            from chainrule.native.traced import call_traced
-
             return call_traced(self, args, kwargs)
         flat: list[Any] = []
         key = self._key(args, kwargs, flat)
@@ -231,9 +232,7 @@ class Jitted:
     def _numba_type_(self) -> Any:
         """The type of this function in the user's own compiled code."""
         if self._compiled_type is None:
-            from chainrule.native.compiled_calls import type_of
-
-            self._compiled_type = type_of(self)
+            self._compiled_type = importlib.import_module("chainrule.native.compiled_calls").type_of(self)
         return self._compiled_type
 
     # -- transformations that are called at once
@@ -332,8 +331,6 @@ def source(g: Any, *args: Any, stage: str = "derivative", **kwargs: Any) -> str:
     >>> print(cr.source(cr.grad(f), 2.0))  # doctest: +ELLIPSIS
     def ...
     """
-    from chainrule.backends.python import write
-
     if stage not in ("derivative", "compiled"):
         raise ArgumentError(f'stage={stage!r}: choose "derivative" or "compiled"')
     jitted = g if isinstance(g, Jitted) else Jitted(g, {})

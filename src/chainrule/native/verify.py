@@ -7,6 +7,7 @@ first probe that differs names the assignment and the user's line.
 
 from __future__ import annotations
 
+import importlib
 import linecache
 from collections.abc import Callable
 from typing import Any
@@ -26,15 +27,14 @@ __all__ = ["compared", "instrumented"]
 _ULPS = 1e-9  # vectorised sums and fused operations round differently, not wrongly
 
 
-def compared(function: Function, options: dict[str, Any]) -> Callable[..., Any]:
+def compared(function: Function, fastmath: bool | str) -> Callable[..., Any]:
     """A function that runs `function` on every back end, and raises where they disagree."""
-    from chainrule.backends.numba.compile import compiled
-
+    compiled = importlib.import_module("chainrule.backends.numba.compile").compiled
     probed, places = instrumented(function)
     runs: dict[str, Callable[..., tuple[Any, ...]]] = {
         "interpreter": lambda *args: evaluate(probed, list(args)),
         "python": plain(write(probed)),
-        "numba": compiled(write(probed, "compiled"), fastmath=options["fastmath"], cache=False).call,
+        "numba": compiled(write(probed, "compiled"), fastmath=fastmath, cache=False).call,
     }
 
     def run(*args: Any) -> Any:
@@ -107,4 +107,3 @@ def _watch(node: Node, probes: Var, places: list[tuple[Var, Node]]) -> list[Node
             build.increment(probes, (integer(len(places)),), value)
             places.append((var, node))
     return build.block.nodes
-

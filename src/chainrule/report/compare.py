@@ -28,7 +28,7 @@ from chainrule.report.reference import Reference
 from chainrule.report.steps import StepCurve, step_curve
 from chainrule.symbolic.gradients import Gradient, gradient
 
-__all__ = ["Comparison", "Row", "compare"]
+__all__ = ["Comparison", "Row", "compare", "duration"]
 
 # Operations times inputs beyond which the reference and the formulae would take minutes: the table says so.
 # Formulae of more operations than the third figure are not simplified.
@@ -196,7 +196,7 @@ class Comparison:
             note += f"; simplified {counted.simplified}, {counted.simplified_cse} after CSE"
         point = [float(x) for x in problem.point]
         row = self._row("symbolic", "SymPy", lambda: formula(*point), lambda calls: common)
-        return row._replace(evaluations=0, note=f"{note}; derived in {_time(taken)}")
+        return row._replace(evaluations=0, note=f"{note}; derived in {duration(taken)}")
 
     def _automatic(self, mode: str) -> Row:
         problem = self._problem
@@ -258,7 +258,7 @@ class Comparison:
             numbers = ["–" if g is None else f"{g:.10g}" for g in found] if shown else []
             error = "–" if row.gradient is None else f"{row.error:.1e}"
             counts = ["–" if n is None else f"{n:,}" for n in (row.evaluations, row.operations)]
-            taken = "–" if row.gradient is None else _time(row.seconds)
+            taken = "–" if row.gradient is None else duration(row.seconds)
             lines.append([row.approach, row.method, *numbers, error, *counts, taken, row.note])
         return lines
 
@@ -335,7 +335,8 @@ def _seconds(run: Callable[[], Any]) -> float:
     return best
 
 
-def _time(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time in three digits and the unit that fits."""
     for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
         if seconds * factor >= 1 or unit == "µs":
             return f"{seconds * factor:.3g} {unit}"

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from chainrule.ir.build import INT, Builder, integer
-from chainrule.ir.nodes import Array, Atom, Dim, For, Incr, Let, Load, Node, Slice, Store, Var, View
+from chainrule.ir.nodes import Array, Atom, Carry, Dim, For, Incr, Let, Load, Node, Slice, Store, Var, View, While
 from chainrule.transforms.indices import same
 from chainrule.transforms.mirror import Mirror
 from chainrule.transforms.places import Place, Region
@@ -39,6 +39,7 @@ class Plan(NamedTuple):
 
     restored: frozenset[Var] = frozenset()  # the memory that is brought back to its former state
     kept: frozenset[Var] = frozenset()  # what an earlier sweep could not do without: it costs nothing more
+    forward: frozenset[Node] = frozenset()  # the loops whose reverse runs in their own order
     relied: frozenset[Node] | None = None  # the statements whose cells an earlier sweep asked for again; None: any
 
 
@@ -93,6 +94,11 @@ class Demand:
                 return self.build.load(self.array(array), *self.all(index), hint=var.hint)
             case Dim(array=array, axis=axis) if self._measured(node):
                 return self.build.dim(self.array(array), axis)
+        carry = _carry(var, place)
+        if carry is not None and self._stride(carry) is not None and not self.lack(carry.init):
+            return self._counted(carry, place)
+        if carry is not None and self._runs_along(carry, place):
+            return self.mirrors[place.region].forward[var].param
         store = self._cell(var, place)
         if store is not None:
             with self._looking_for(var):
@@ -136,6 +142,12 @@ class Demand:
             case Dim():
                 if self._measured(node):
                     return _NOTHING
+        carry = _carry(var, place)
+        if carry is not None:
+            if self._stride(carry) is not None:
+                return self.lack(carry.init)
+            if self._runs_along(carry, place):
+                return _NOTHING
         if var in self.plan.kept or self._cell(var, place) is not None:
             return _NOTHING
         return frozenset([var])
@@ -160,6 +172,8 @@ class Demand:
         """Whether the memory of `array` is, at the statement being reversed, what it was at the `place` of `node`."""
         memory = self.places.memory(array)
         mirror = self.mirrors[place.region]
+        if mirror.at < place.position:
+            return False
         if self.places.written(place.region, place.position + 1, mirror.at, memory):
             return False
         if memory in self.plan.restored:
@@ -174,6 +188,41 @@ class Demand:
         self.sought.add(var)
         yield
         self.sought.discard(var)
+
+    # -- carries
+
+    def _stride(self, carry: Carry) -> int | None:
+        """By what an integer grows in every iteration."""
+        if carry.param.type != INT or not isinstance(carry.next, Var):
+            return None
+        step = self.indices.form(carry.next).plus(self.indices.form(carry.param), -1)
+        return None if step.terms else step.number
+
+    def _counted(self, carry: Carry, place: Place) -> Atom:
+        node, stride = place.region.owner, self._stride(carry)
+        assert stride is not None
+        if isinstance(node, For):
+            trip = distance(self.build, node, self.need(node.lower), self.need(node.index))
+        else:
+            trip = self.mirrors[place.region].values[self.residuals.counter(place.region)]
+        grown = self.build.let("multiply", trip, integer(stride))
+        return self.build.let("add", self.need(carry.init), grown, hint=carry.param.hint)
+
+    def _runs_along(self, carry: Carry, place: Place) -> bool:
+        """Whether `carry` is computed anew in the reverse of its loop, which then runs in the primal order."""
+        mirror, param = self.mirrors[place.region], carry.param
+        if place.region.owner not in self.plan.forward or param in self.sought or self.lack(carry.init):
+            return False
+        own = Var(param.hint, param.type)
+        mirror.values[param] = own
+        with self._looking_for(param):
+            if self.lack(carry.next):
+                del mirror.values[param]
+                return False
+            with self.at(place.region):
+                after = self.need(carry.next)
+        mirror.forward[param] = Carry(own, self.need(carry.init), after, Var(param.hint, param.type))
+        return True
 
     def _measured(self, node: Dim) -> bool:
         return self.reachable(node.array) and self.places.root(node.array) not in self.places.reserved
@@ -340,6 +389,12 @@ class Demand:
             if memory in self.places.writes(other):
                 return None
         return None
+
+
+def _carry(var: Var, place: Place) -> Carry | None:
+    """The carry of a loop of which `var` is the value in an iteration."""
+    carries = place.region.owner.carries if isinstance(place.region.owner, (For, While)) else []
+    return next((c for c in carries if c.param is var), None)
 
 
 def items(node: View) -> Iterator[Atom | None]:

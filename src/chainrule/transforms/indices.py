@@ -149,7 +149,7 @@ class Indices:
         found: bool | None = None
         for a, b in pairs:
             k = a.terms.get(loop.index, 0)
-            if not k or a.terms != b.terms or any(v is not loop.index and self._varies(v, region) for v in a.terms):
+            if not k or a.terms != b.terms or any(v is not loop.index and self.varies(v, region) for v in a.terms):
                 continue
             ahead = (b.number - a.number) * k * (1 if is_number(loop.step, 1) else -1)
             if ahead > 0:
@@ -158,9 +158,13 @@ class Indices:
                 found = False
         return found
 
-    def _varies(self, var: Var, region: Region) -> bool:
+    def varies(self, var: Var, region: Region) -> bool:
         """Whether `var` is defined within `region`."""
-        inner: Region | None = self.places.places[var].region
+        return self.within(self.places.places[var].region, region)
+
+    @staticmethod
+    def within(inner: Region | None, region: Region) -> bool:
+        """Whether `inner` is `region` or in it."""
         while inner is not None and inner is not region:
             inner = inner.parent
         return inner is region

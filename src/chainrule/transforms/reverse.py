@@ -7,13 +7,15 @@ which can be transformed again.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from chainrule.ir.build import Builder
-from chainrule.ir.nodes import Array, Atom, Block, Function, Var
+from chainrule.ir.nodes import Array, Atom, Block, Function, Node, Var
 from chainrule.transforms.activity import find_active, is_float
 from chainrule.transforms.demand import Plan
 from chainrule.transforms.mirror import bar, zero
+from chainrule.transforms.order import Order
 from chainrule.transforms.prepare import Prepared, prepare
 from chainrule.transforms.primal import write_primal
 from chainrule.transforms.sweep import Sweep
@@ -61,13 +63,16 @@ class Reversal:
         primal = prepare(self.function, self.carrying)
         function = primal.function
         cts = [(r, _bar(r)) for r in function.results if is_float(r)]
-        sweep = self._best(primal, cts, {}, lambda build, ct: build.copy(ct))
         wanted = [p for p, a in zip(function.params, active, strict=True) if a]
-        results, copies = sweep.unharmed(function.results)
-        cotangents = [sweep.cotangent(p) for p in wanted]
-        body = Block([*write_primal(sweep.residuals), *copies, *sweep.body.code])
-        params = (*function.params, *(ct for _, ct in cts))
-        return Function(f"{function.name}_vjp", params, body, (*results, *cotangents), function.line)
+
+        def assemble(sweep: Sweep) -> Function:
+            results, copies = sweep.unharmed(function.results)
+            cotangents = [sweep.cotangent(p) for p in wanted]
+            body = Block([*write_primal(sweep.residuals), *copies, *sweep.body.code])
+            params = (*function.params, *(ct for _, ct in cts))
+            return Function(f"{function.name}_vjp", params, body, (*results, *cotangents), function.line)
+
+        return self._best(primal, cts, {}, lambda build, ct: build.copy(ct), assemble)
 
     def pullback(self, function: Function) -> Function:
         """The reverse of a function that is called.
@@ -77,26 +82,27 @@ class Reversal:
         results are the cotangents of its active scalars.
         """
         made = self._pullbacks.get(function)
-        if made is None:
-            primal = prepare(function, self.carrying)
-            params, carrying = primal.function.params, primal.carrying
-            shadows = {p: bar(p) for p in params if p in carrying and isinstance(p.type, Array)}
-            cts = [(r, _bar(r)) for r in primal.function.results if r in carrying]
-            arrays = [*shadows.values(), *(ct for _, ct in cts if isinstance(ct.type, Array))]
-            scalars = [p for p in params if p in carrying and p not in shadows]
-            # It may call itself, so that it is there before it is written.
-            made = Function(
-                f"{function.name}_pullback",
-                (*params, *shadows.values(), *(ct for _, ct in cts)),
-                Block(),
-                tuple(zero(p.type) for p in scalars),
-                function.line,
-                frozenset(arrays),
-            )
-            self._pullbacks[function] = made
-            sweep = self._best(primal, cts, shadows, lambda build, ct: ct)
-            made.results = tuple(sweep.cotangent(p) for p in scalars)
-            made.body = Block([*write_primal(sweep.residuals), *sweep.body.code])
+        if made is not None:
+            return made
+        primal = prepare(function, self.carrying)
+        params, carrying = primal.function.params, primal.carrying
+        shadows = {p: bar(p) for p in params if p in carrying and isinstance(p.type, Array)}
+        cts = [(r, _bar(r)) for r in primal.function.results if r in carrying]
+        arrays = [*shadows.values(), *(ct for _, ct in cts if isinstance(ct.type, Array))]
+        scalars = [p for p in params if p in carrying and p not in shadows]
+        results: tuple[Atom, ...] = tuple(zero(p.type) for p in scalars)
+        given = (*params, *shadows.values(), *(ct for _, ct in cts))
+        # It may call itself, so that it is there before it is written.
+        made = Function(f"{function.name}_pullback", given, Block(), results, function.line, frozenset(arrays))
+        self._pullbacks[function] = made
+
+        def assemble(sweep: Sweep) -> Function:
+            found = tuple(sweep.cotangent(p) for p in scalars)
+            body = Block([*write_primal(sweep.residuals), *sweep.body.code])
+            return dataclasses.replace(made, body=body, results=found)
+
+        best = self._best(primal, cts, shadows, lambda build, ct: ct, assemble)
+        made.body, made.results = best.body, best.results
         return made
 
     def _best(
@@ -105,8 +111,9 @@ class Reversal:
         cts: Sequence[tuple[Atom, Var]],
         shadows: dict[Var, Var],
         own: Callable[[Builder, Var], Var],
-    ) -> Sweep:
-        """The sweep under the plan that keeps least."""
+        assemble: Callable[[Sweep], Function],
+    ) -> Function:
+        """The program under the plan that keeps least, its loops turned forwards where that is free."""
         names: dict[object, Var] = {}
 
         def run(plan: Plan) -> Sweep:
@@ -115,20 +122,41 @@ class Reversal:
             sweep.run(cts, own)
             return sweep
 
-        def settled(restored: frozenset[Var], kept: frozenset[Var]) -> Sweep:
-            first = run(Plan(restored, kept))
-            found = first.demand
-            second = run(Plan(restored, frozenset(first.residuals.kept), frozenset(found.relied)))
-            # A sweep that relies on cells which its plan did not restore for it is none.
-            if second.demand.relied <= found.relied and second.cost <= first.cost:
-                return second
-            return first
+        best = _least(run)
+        function = assemble(best)
+        free = _free(best, Order(function))
+        along = frozenset(n for n in free if best.keeps_carry_of(n))
+        if along:
+            trial = run(best.plan._replace(kept=frozenset(best.residuals.kept), forward=along))
+            if trial.is_sound and trial.cost < best.cost:
+                made = assemble(trial)
+                found = _free(trial, Order(made))
+                if along <= found:
+                    best, function, free = trial, made, found
+        for node in free:
+            best.loops[node].forwards()
+        return function
 
-        best = settled(frozenset(), frozenset())
-        for memory in sorted(best.demand.wanted, key=lambda v: v.hint):
-            trial = settled(best.demand.plan.restored | {memory}, frozenset(best.residuals.kept))
-            best = min(best, trial, key=lambda s: s.cost)
-        return best
+
+def _least(run: Callable[[Plan], Sweep]) -> Sweep:
+    """The sweep that keeps least."""
+
+    def settled(plan: Plan) -> Sweep:
+        first = run(plan)
+        kept, relied = frozenset(first.residuals.kept), frozenset(first.demand.relied)
+        second = run(plan._replace(kept=kept, relied=relied))
+        return second if second.is_sound and second.cost <= first.cost else first
+
+    best = settled(Plan())
+    for memory in sorted(best.demand.wanted, key=lambda v: v.hint):
+        plan = Plan(best.plan.restored | {memory}, frozenset(best.residuals.kept))
+        best = min(best, settled(plan), key=lambda s: s.cost)
+    return best
+
+
+def _free(sweep: Sweep, order: Order) -> frozenset[Node]:
+    """The loops whose reverse may run in any order."""
+    return frozenset(node for node, turn in sweep.loops.items() if order.is_free(turn.loop, turn.forward))
 
 
 def _bar(result: Atom) -> Var:

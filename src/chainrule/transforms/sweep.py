@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from chainrule.errors import AliasError
 from chainrule.ir.build import INT, Builder, integer
@@ -21,6 +21,7 @@ from chainrule.ir.nodes import (
     Atom,
     Call,
     Carry,
+    Const,
     Copy,
     For,
     Function,
@@ -47,7 +48,7 @@ from chainrule.transforms.partials import array_cotangent, convert, operands_of,
 from chainrule.transforms.places import Places
 from chainrule.transforms.residuals import Residuals
 
-__all__ = ["Calls", "Sweep"]
+__all__ = ["Calls", "Sweep", "Turn"]
 
 
 class Calls(Protocol):
@@ -60,6 +61,19 @@ class Calls(Protocol):
 
 def _itself(array: Var) -> Var:
     return array
+
+
+class Turn(NamedTuple):
+    """The reverse of a loop, those of its carries that run forwards, and its bounds in the primal order."""
+
+    loop: For
+    forward: frozenset[Carry]
+    bounds: tuple[Atom, Atom, Atom]
+
+    def forwards(self) -> None:
+        """Let the loop, if it descends, run in the primal order."""
+        if is_number(self.loop.step, -1) and is_number(self.bounds[2], 1):
+            self.loop.lower, self.loop.upper, self.loop.step = self.bounds
 
 
 class Sweep:
@@ -84,6 +98,7 @@ class Sweep:
         self.build = Builder()
         self.demand = Demand(self.residuals, plan, self.build)
         self.mirrors = self.demand.mirrors
+        self.loops: dict[Node, Turn] = {}
         self.body = self.here = Mirror(self.places, self.places.body, None)
 
     def run(self, cts: Sequence[tuple[Atom, Var]], own: Callable[[Builder, Var], Var]) -> None:
@@ -101,6 +116,19 @@ class Sweep:
     def cost(self) -> int:
         """Of what is kept the number, those in inner loops counting more."""
         return sum(32 ** self.places.places[v].region.depth for v in self.residuals.kept)
+
+    @property
+    def plan(self) -> Plan:
+        return self.demand.plan
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the sweep relies on no cell that its plan did not restore for it."""
+        return self.plan.relied is None or self.demand.relied <= self.plan.relied
+
+    def keeps_carry_of(self, loop: Node) -> bool:
+        assert isinstance(loop, (For, While))
+        return any(c.param in self.residuals.kept for c in loop.carries)
 
     def cotangent(self, param: Var) -> Atom:
         """What has been found for a parameter."""
@@ -436,18 +464,16 @@ class Sweep:
         child = Mirror(self.places, self.places.regions[node.body], self.here)
         index = child.values[node.index] = Var(node.index.hint, node.index.type)
         if self._body(node, child):
-            step = 1 if is_number(node.step, 1) else -1
-            bounds = self.demand.all((node.upper, node.lower))
-            lower, upper = (self.build.let("subtract", b, integer(step)) for b in bounds)
-            self._close(node, child, For(index, lower, upper, integer(-step), child.code))
+            bounds = self.demand.all((node.lower, node.upper))
+            self._close(node, child, For(index, *bounds, node.step, child.code))
 
     def _while(self, node: While) -> None:
         region = self.places.regions[node.body]
         child = Mirror(self.places, region, self.here)
         index = child.values[self.residuals.counter(region)] = Var("k", INT)
         if self._body(node, child):
-            last = self.build.let("subtract", self.demand.need(self.residuals.count(region)), integer(1))
-            self._close(node, child, For(index, last, integer(-1), integer(-1), child.code))
+            trips = self.demand.need(self.residuals.count(region))
+            self._close(node, child, For(index, integer(0), trips, integer(1), child.code))
 
     def _body(self, node: For | While, child: Mirror) -> bool:
         """Reverse the body of a loop; whether there was anything to do."""
@@ -460,14 +486,22 @@ class Sweep:
         return bool(child.code.nodes) or any(c.out in self.here.flows for c in own)
 
     def _close(self, node: For | While, child: Mirror, loop: For) -> None:
-        """Append `loop`, the reverse of `node`, once it carries what flows through it."""
+        """Append `loop`, the reverse of `node`, once it carries what flows through it.
+
+        It comes as a loop in the order of the primal iterations, and is turned round unless the plan is to leave it.
+        """
         outs = {}
         for c, param in child.cotangents.items():
-            assert isinstance(c.param.type, Scalar)
             nothing, outs[c] = zero(c.param.type), bar(c.param)
             init, after = self.take(c.out) or nothing, child.flows.pop(c.param, nothing)
             loop.carries.append(Carry(param, init, after, outs[c]))
         loop.carries.extend(child.carries(self.demand.total))
+        loop.carries.extend(child.forward.values())
+        self.loops[node] = Turn(loop, frozenset(child.forward.values()), (loop.lower, loop.upper, loop.step))
+        if node not in self.demand.plan.forward:
+            assert isinstance(loop.step, Const)
+            first, last = (self.build.let("subtract", b, loop.step) for b in (loop.lower, loop.upper))
+            loop.lower, loop.upper, loop.step = last, first, integer(-loop.step.value)
         self.build.emit(loop)
         for c, out in outs.items():
             self.contribute(c.init, out)

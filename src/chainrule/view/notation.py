@@ -399,7 +399,7 @@ def brief(value: Any, digits: int = 6) -> str:
     if not array.size or array.dtype.kind not in "fiu":
         return f"{array.shape} {array.dtype}"
     low, high = (format_number(x, 3) for x in (array.min(), array.max()))
-    return f"{array.shape} all {low}" if low == high else f"{array.shape} {low} … {high}"
+    return f"{array.shape} all {low}" if array.min() == array.max() else f"{array.shape} {low} … {high}"
 
 
 def width(text: str) -> int:

@@ -5,6 +5,7 @@ One function makes the cells of each table in a notation; the rest is typesettin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -140,12 +141,13 @@ def _adjoint(trace: Trace, item: Any, style: Style) -> tuple[str, ...]:
     return added(item, style)
 
 
-def added(item: Accumulation, style: Style) -> tuple[str, ...]:
-    """The line of one addition to an adjoint."""
+def added(item: Accumulation, style: Style, value: Callable[[Any, Style], str] | None = None) -> tuple[str, ...]:
+    """The line of one addition to an adjoint; `value` writes numbers and arrays."""
+    value = value or _value
     partial = item.partial_value
     above, below = (Name("v", n.index) for n in (item.source, item.target))
     local = f"{style.derivative(above, below)} = {fitted(render(item.partial, style), style)}"
-    number = "" if partial is None else _value(partial, style)
+    number = "" if partial is None else value(partial, style)
     plus = "+=" if style is not LATEX else r"\mathrel{+}="
     same = not number or isinstance(item.partial, Number)
     label, formula = style.name(item.target), item.formula
@@ -157,8 +159,8 @@ def added(item: Accumulation, style: Style) -> tuple[str, ...]:
         fitted(render(formula, style), style),
         local,
         "" if same else f"= {number}",
-        _value(item.value, style),
-        _value(item.total, style),
+        value(item.value, style),
+        value(item.total, style),
     )
 
 

@@ -190,6 +190,7 @@ class Trace:
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
+        """The primal trace, in forward mode with tangents."""
         record, tangents = self.record, getattr(self, "tangents", None)
         rows = [self._input(slot, tangents) for slot in range(len(record.inputs))]
         for step in record.steps:

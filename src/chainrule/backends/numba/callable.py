@@ -14,10 +14,12 @@ from numba.core import typing
 from numba.core.extending import models, register_model
 from numba.core.imputils import lower_constant
 
+from chainrule.errors import UnsupportedError
+
 __all__ = ["FunctionType"]
 
-# From the types of the arguments to the compiled dispatcher, or a message that says why there is none.
-Specialise = Callable[[tuple[Any, ...]], Any]
+# From dtype and number of dimensions of each argument to the compiled dispatcher.
+Specialise = Callable[[tuple[tuple[str, int], ...]], Any]
 
 
 class FunctionType(types.Callable, types.Opaque):  # type: ignore[misc]
@@ -34,7 +36,7 @@ class FunctionType(types.Callable, types.Opaque):  # type: ignore[misc]
         plain = tuple(types.unliteral(a) for a in args)
         dispatcher = self._dispatchers.get(plain)
         if dispatcher is None:
-            dispatcher = self._dispatchers[plain] = self._specialise(plain)
+            dispatcher = self._dispatchers[plain] = self._specialise(tuple(map(_kind, plain)))
         (signature,) = dispatcher.nopython_signatures
         return typing.signature(signature.return_type, *signature.args)
 
@@ -46,6 +48,18 @@ class FunctionType(types.Callable, types.Opaque):  # type: ignore[misc]
             d for d in self._dispatchers.values() if tuple(d.nopython_signatures[0].args) == tuple(sig.args)
         )
         return dispatcher.get_overload(sig.args)
+
+
+def _kind(type: Any) -> tuple[str, int]:
+    if isinstance(type, types.Array) and type.layout == "C":
+        return str(type.dtype), type.ndim
+    if isinstance(type, types.Boolean):
+        return "bool", 0
+    if isinstance(type, types.Integer):
+        return "int64", 0
+    if isinstance(type, (types.Float, types.Complex)):
+        return str(type), 0
+    raise UnsupportedError(f"a jitted function takes numbers and C-contiguous arrays in compiled code, not {type}")
 
 
 register_model(FunctionType)(models.OpaqueModel)

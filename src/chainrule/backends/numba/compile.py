@@ -7,8 +7,10 @@ C-contiguous and writable. Numbers come back as Python's, in single precision as
 from __future__ import annotations
 
 import builtins
+import functools
 import re
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numba
@@ -26,6 +28,7 @@ from chainrule.ir.nodes import Array, Scalar, Type
 __all__ = ["Compiled", "compiled"]
 
 _SINGLE = (Scalar("float32"), Scalar("complex64"))  # which Numba returns as Python's numbers
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
 _FAST: dict[Any, Any] = {"sums": {"contract"}, True: True, False: False}
 
 
@@ -59,13 +62,14 @@ def compiled(source: Source, *, fastmath: bool | str = "sums", cache: bool = Tru
     >>> compiled(write(f, "compiled"), cache=False).call(3.0)
     9.0
     """
-    options = {"error_model": "numpy", "nogil": True, "fastmath": _FAST[fastmath], "no_cfunc_wrapper": True}
+    options = {**_OPTIONS, "fastmath": _FAST[fastmath]}
     names = vars(module_of(source))
     if "special" in names:
         names["special"] = special.module(set(re.findall(r"\bspecial\.(\w+)", source.text)), options)
-    for name in (*support.__all__, *source.signatures):
-        if name in names:
-            names[name] = numba.njit(**options)(names[name])
+    if "support" in names:
+        names["support"] = _helpers(fastmath)
+    for name in source.signatures:
+        names[name] = numba.njit(**options)(names[name])
     entry = names[source.entry]
     entry._cache = MachineCode(source, options) if cache else NullCache()
     found = cache and entry._cache.hit
@@ -76,6 +80,15 @@ def compiled(source: Source, *, fastmath: bool | str = "sums", cache: bool = Tru
     entry.compile(tuple(_type(p) for p in source.signatures[source.entry].params))
     entry.disable_compile()
     return Compiled(_boundary(source, entry), entry, found)
+
+
+@functools.cache
+def _helpers(fastmath: bool | str) -> ModuleType:
+    """What compiled code sees as `support`, compiled at its first use only."""
+    made = ModuleType("support")
+    for name in support.__all__:
+        setattr(made, name, numba.njit(**_OPTIONS, fastmath=_FAST[fastmath])(getattr(support, name)))
+    return made
 
 
 def _type(type: Type) -> Any:

@@ -42,7 +42,7 @@ def module(names: Iterable[str], options: dict[str, Any]) -> python_types.Module
 def _compiled(name: str, **options: Any) -> Any:
     key, count = _exported(name)
     provide(_PREFIX + key)
-    external = types.ExternalFunction(_PREFIX + key, types.float64(*[types.float64] * count, types.int32))
+    external: Any = types.ExternalFunction(_PREFIX + key, types.float64(*[types.float64] * count, types.int32))
 
     def one(x: Any) -> Any:
         return external(x, 0)

@@ -43,7 +43,7 @@ def page(trace: Trace) -> str:
         "HEADING": escape(table.title(trace)),
         "STYLE": _file("explorer.css") + SHAPES,
         "DRAWING": drawing(graph),
-        "DATA": json.dumps(_data(trace, graph), ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/"),
+        "DATA": _json(_data(trace, graph)),
         "SCRIPT": _file("explorer.js"),
     }
     text = _file("explorer.html")
@@ -52,21 +52,27 @@ def page(trace: Trace) -> str:
     return text
 
 
+def _json(data: Any) -> str:
+    """JSON that can stand inside an element of the page."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+
+
 def _file(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _data(trace: Trace, graph: Graph) -> dict[str, Any]:
     forward, reverse = trace.in_mode("forward"), trace.in_mode("reverse")
+    tangents = {row.label: row for row in forward.rows if row.kind != "decision"}
     owner = {id(row.step): node for node in graph.nodes for row in node.rows if row.step is not None}
     by_slot = {
         trace.formulae.slot(row.label): node for node in graph.nodes for row in node.rows if isinstance(row.label, Name)
     }
     return {
         "inputs": [
-            {"key": n.key, "name": n.name, "value": _exact(n.rows[0].value)} for n in graph.nodes if n.kind == "input"
+            {"key": n.key, "name": n.name, "value": _real(n.rows[0].value)} for n in graph.nodes if n.kind == "input"
         ],
-        "rows": [_row(forward, reverse, node) for node in graph.nodes],
+        "rows": [_row(forward, reverse, node, tangents[node.rows[-1].label]) for node in graph.nodes],
         "sweep": list(_sweep(reverse, graph, owner, by_slot)),
         "edges": [_edge(edge) for edge in graph.edges],
         "decisions": list(_decisions(trace, graph)),
@@ -76,9 +82,10 @@ def _data(trace: Trace, graph: Graph) -> dict[str, Any]:
     }
 
 
-def _exact(value: Any) -> Any:
-    """A real number as it is, for an array or a complex number nothing."""
-    return float(value) if np.ndim(value) == 0 and not np.iscomplexobj(value) else None
+def _real(value: Any) -> float | None:
+    """A finite real number; None for anything else."""
+    plain = np.ndim(value) == 0 and not np.iscomplexobj(value) and bool(np.isfinite(value))
+    return float(value) if plain else None
 
 
 def _editable(trace: Trace, graph: Graph) -> str:
@@ -87,14 +94,15 @@ def _editable(trace: Trace, graph: Graph) -> str:
         return "parts of this trace are folded"
     if trace.record.nested:
         return "the function differentiates inside"
-    if any(_exact(v) is None for v in trace.record.values):
+    if any(np.ndim(v) or np.iscomplexobj(v) for v in trace.record.values):
         return "only functions of real numbers are recomputed in the page"
+    if any(_real(v) is None for v in trace.record.inputs):
+        return "an input is not finite"
     return ""
 
 
-def _row(forward: Trace, reverse: Trace, node: Node) -> dict[str, Any]:
-    """One node of the graph with everything that is shown about it."""
-    row = _last(forward, node)
+def _row(forward: Trace, reverse: Trace, node: Node, row: Row) -> dict[str, Any]:
+    """One node of the graph with everything that is shown about it; `row` is its last one, with tangents."""
     slot = forward.formulae.slot(row.label) if isinstance(row.label, Name) else None
     adjoint = None if slot is None else reverse.adjoints[slot]
     step = row.step
@@ -142,12 +150,6 @@ def _partial(trace: Trace, above: Name, step: Operation, partial: Partial) -> di
     }
 
 
-def _last(trace: Trace, node: Node) -> Row:
-    """The row of a node in this trace; of a fold the last one."""
-    label = node.rows[-1].label
-    return next(row for row in trace.rows if row.kind != "decision" and row.label == label)
-
-
 def _sweep(reverse: Trace, graph: Graph, owner: dict[int, Node], by_slot: dict[int, Node]) -> Iterator[dict[str, Any]]:
     """The steps of the reverse sweep: each addition, those of a fold summed for each operand outside."""
     for name, leaf, seed, node in zip(
@@ -176,7 +178,7 @@ def _outputs(graph: Graph) -> list[Node]:
 
 
 def _added(item: Accumulation) -> dict[str, Any]:
-    label, formula, partial, value, adds, total = table.added(item, UNICODE)
+    label, formula, partial, value, adds, total = table.added(item, UNICODE, lambda value, _: brief(value))
     return {
         "target": f"v{item.target.index}",
         "source": f"v{item.source.index}",
@@ -227,8 +229,13 @@ def _decisions(trace: Trace, graph: Graph) -> Iterator[dict[str, Any]]:
             formula = trace.formulae.primal(step)
             text = table.bare(render(formula, UNICODE), UNICODE)
             found = {"text": text, "shown": brief(step.y), "places": [_place(p) for p in step.places]}
-            was = np.asarray(step.y).item() if np.ndim(step.y) == 0 else None
-            yield {**found, "before": before if before in keys else "", "code": _code(formula), "was": was}
+            was = step.y if isinstance(step.y, (bool, np.bool_)) else _real(step.y)
+            yield {
+                **found,
+                "before": before if before in keys else "",
+                "code": _code(formula),
+                "was": was if was is None else np.asarray(was).item(),
+            }
     for node in graph.nodes:
         if node.kind == "operation" and not _editable(trace, graph):
             operation = node.rows[0].step

@@ -1,0 +1,109 @@
+"""The commands that compute: `grad`, `source`, `check`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from rich.syntax import Syntax
+from rich.text import Text
+
+from chainrule.api import grad as gradient
+from chainrule.cli.guard import line_of
+from chainrule.cli.output import Output, note, working
+from chainrule.cli.points import Point, point
+from chainrule.cli.request import Request
+from chainrule.jacobians import jacobian
+from chainrule.native import jit as native
+from chainrule.testing import check_grads
+
+__all__ = ["check", "grad", "source"]
+
+
+# -- grad ---------------------------------------------------------------------------------------------
+
+
+def grad(request: Request, output: Output) -> int:
+    at = point(request)
+    value, derivative = _differentiated(at)
+    found = dict(zip(at.chosen, derivative, strict=True))
+    if request.json:
+        output.json({**at.data, "value": value, "derivative": found})
+        return 0
+    d, name = "∂" if output.notation == "unicode" else "d", at.function.__name__
+    lines = {name: value, **{f"{d}{name}/{d}{key}": part for key, part in found.items()}}
+    width = max(map(len, lines))
+    output.show(Text(at.heading + "\n", style="bold"), *(_equation(k.ljust(width), v) for k, v in lines.items()))
+    return 0
+
+
+def _differentiated(at: Point) -> tuple[Any, tuple[Any, ...]]:
+    """The value, and by each argument the gradient; the Jacobian if the value is an array."""
+    value = at.function(*copy.deepcopy(at.args))
+    if np.ndim(value) == 0:
+        return value, gradient(at.function, at.wrt)(*at.args)
+    return value, jacobian(at.function, at.wrt)(*at.args)
+
+
+def _equation(label: str, value: Any) -> Text:
+    """A number with all its digits; arrays as NumPy writes them."""
+    if isinstance(value, np.ndarray):
+        text = np.array2string(value, precision=8, threshold=200, max_line_width=88)
+    else:
+        text = repr(value.item() if isinstance(value, np.generic) else value)
+    indent = "\n" + " " * (len(label) + 3)
+    return Text.assemble((label, "cyan"), (" = ", "dim"), (text.replace("\n", indent), "green"))
+
+
+# -- source -------------------------------------------------------------------------------------------
+
+
+def source(request: Request, output: Output, stage: str, primal: bool) -> int:
+    at = point(request, assume=True)
+    if at.assumed and at.file:
+        note(f"{', '.join(at.assumed)}: taken for numbers; for arrays give --at {at.assumed[0]}=[1.0, 2.0]")
+    derivative = at.function if primal else gradient(at.function, at.wrt if len(at.wrt) > 1 else at.wrt[0])
+    text = native.source(derivative, *at.args, stage=stage)
+    if request.json:
+        output.json({"function": at.text, "stage": stage, "source": text})
+    elif output.console.is_terminal:
+        output.show(Syntax(text.strip(), "python", theme="ansi_dark", background_color="default"))
+    else:
+        output.write(text)
+    return 0
+
+
+# -- check --------------------------------------------------------------------------------------------
+
+
+def check(request: Request, output: Output, order: int, compiled: bool) -> int:
+    at = point(request, assume=True)
+    function, args = at.narrowed()
+    if compiled:
+        function = native.jit(function)
+    with working("comparing with differences"):
+        wrong = _disagreement(function, args, order)
+    if request.json:
+        output.json({**at.data, "order": order, "right": not wrong, "disagreement": wrong})
+        return 1 if wrong else 0
+    output.show(Text(at.heading, style="bold"))
+    if wrong:
+        output.show(Text.assemble(("wrong  ", "bold red"), wrong), Text("       at a kink differences prove nothing: see chainrule explain", style="dim"))
+        return 1
+    orders = "first derivatives" if order == 1 else f"derivatives up to order {order}"
+    ways = "native mode" if compiled else "forward and reverse mode"
+    output.show(Text.assemble(("right  ", "bold green"), f"{orders} by {', '.join(at.chosen)}: {ways} agree with differences"))
+    return 0
+
+
+def _disagreement(function: Callable[..., Any], args: tuple[Any, ...], order: int) -> str:
+    """What the check says; empty if it passes."""
+    try:
+        check_grads(function, args, order=order)
+    except AssertionError as error:
+        if line_of(error) is not None:  # the user's own
+            raise
+        return " ".join(str(error).split())
+    return ""

@@ -1,0 +1,278 @@
+"""The commands that show: `trace`, `graph`, `compare`, `explain`."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from chainrule.cli.output import Output, document, publish, sheet, working, write
+from chainrule.cli.points import Point, function_in_file, point
+from chainrule.cli.request import Request
+from chainrule.cli.values import assignments
+from chainrule.errors import ArgumentError
+from chainrule.extras import load
+from chainrule.report import compare as comparisons
+from chainrule.report import explain as explanations
+from chainrule.view import table
+from chainrule.view import trace as traces
+from chainrule.view.notation import STYLES, UNICODE, render
+from chainrule.view.trace import Trace
+
+__all__ = ["compare", "explain", "graph", "trace"]
+
+_SUFFIXES = {".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "dot", ".svg": "svg", ".html": "html"}
+
+
+# -- trace --------------------------------------------------------------------------------------------
+
+_TRACE_STYLES = {
+    "": "cyan",
+    "value": "green",
+    "partial": "blue",
+    "tangent": "yellow",
+    "adds": "yellow",
+    "adjoint": "magenta",
+    "name": "italic",
+    "line": "dim",
+}
+
+
+def trace(request: Request, output: Output, mode: str, seed: tuple[str, ...], format: str, rows: int) -> int:
+    at = point(request)
+    found = _traced(at, mode, seed)
+    if request.json:
+        output.json(_trace_data(at, found))
+    elif format == "table":
+        output.show(Text(at.heading, style="bold"), *_trace_tables(at, found, output, rows))
+    else:
+        output.write({"markdown": found.markdown, "latex": found.latex}[format](max_rows=rows))
+    publish(request, found.to_html)
+    return 0
+
+
+def _traced(at: Point, mode: str, seed: tuple[str, ...] = ()) -> Trace:
+    tangents = None
+    if seed:
+        if mode != "forward":
+            raise ArgumentError("--seed is the direction of forward mode: add --mode forward")
+        given = assignments(seed)
+        unknown = [name for name in given if name not in at.chosen]
+        if unknown:
+            raise ArgumentError(f"--seed {unknown[0]}: the arguments to differentiate by are {', '.join(at.chosen)}")
+        tangents = tuple(given.get(n, _zeros(at.args[k])) for n, k in zip(at.chosen, at.wrt, strict=True))
+    return traces.trace(at.function, *at.args, mode=mode, seed=tangents, argnums=at.wrt)
+
+
+def _zeros(value: Any) -> Any:
+    return np.zeros(np.shape(value))[()]
+
+
+def _trace_tables(at: Point, found: Trace, output: Output, rows: int) -> Iterator[Table | Text]:
+    for part in table.tables(found, STYLES[output.notation], rows):
+        keep = [k for k, head in enumerate(part.columns) if _is_worth_showing(at, part, k, head)]
+        lines = [_omitted(part) if line is None else tuple(line[k] for k in keep) for line in part.lines]
+        last = len(lines) - 1 if found.mode == "forward" or part.name == "primal trace" else len(lines) - len(found.names)
+        heads = [part.columns[k] for k in keep]
+        yield Text()
+        yield sheet(heads, lines, _TRACE_STYLES, title=part.name, strong=lambda k, last=last: k >= last)
+
+
+def _is_worth_showing(at: Point, part: table.Table, k: int, head: str) -> bool:
+    if head == "line":
+        return at.file
+    return any(line is not None and line[k] for line in part.lines)
+
+
+def _omitted(part: table.Table) -> tuple[str, ...]:
+    return ("", f"… {part.omitted:,} more")
+
+
+def _trace_data(at: Point, found: Trace) -> dict[str, Any]:
+    derivative: Any = found.derivative
+    if found.mode == "reverse":
+        derivative = dict(zip(at.chosen, found.derivative, strict=True))
+    return {
+        **at.data,
+        "mode": found.mode,
+        "value": found.value,
+        "derivative": derivative,
+        "rows": [_row_data(found, row) for row in found.rows],
+        "accumulations": [_accumulation_data(a) for a in found.accumulations],
+    }
+
+
+def _row_data(found: Trace, row: traces.Row) -> dict[str, Any]:
+    label = row.label if isinstance(row.label, str) else UNICODE.name(row.label)
+    data = {"row": label, "kind": row.kind, "formula": table.shown(row.formula, UNICODE), "value": row.value}
+    if found.mode == "forward" and row.kind != "decision":
+        data |= {"tangent_formula": table.shown(row.tangent_formula, UNICODE), "tangent": row.tangent}
+    elif row.kind in ("input", "operation"):
+        adjoint = found.adjoints[found.formulae.slot(row.label)]
+        data["adjoint"] = 0.0 if adjoint is None else adjoint
+    return {**data, "name": row.name, "line": str(row.place or "")}
+
+
+def _accumulation_data(a: traces.Accumulation) -> dict[str, Any]:
+    names = {"adjoint": UNICODE.name(a.target), "from": UNICODE.name(a.source)}
+    formulae = {"formula": render(a.formula, UNICODE), "partial": render(a.partial, UNICODE)}
+    return {**names, **formulae, "partial_value": a.partial_value, "adds": a.value, "total": a.total}
+
+
+# -- graph --------------------------------------------------------------------------------------------
+
+
+def graph(request: Request, output: Output, format: str | None, path: Path | None, nodes: int) -> int:
+    at = point(request)
+    found = _traced(at, "reverse")
+    publish(request, found.to_html)
+    if request.json:
+        output.json({**at.data, **_graph_data(found, nodes)})
+        return 0
+    if format is None:
+        format = "mermaid" if path is None else _SUFFIXES.get(path.suffix.lower(), "mermaid")
+    text = found.to_html() if format == "html" else {"mermaid": found.mermaid, "dot": found.dot, "svg": found.svg}[format](nodes)
+    if path is not None:
+        write(path, text)
+    elif request.html is None and not request.open:
+        output.write(text)
+    return 0
+
+
+def _graph_data(found: Trace, nodes: int) -> dict[str, Any]:
+    picture = found.graph(nodes)
+    return {
+        "nodes": [
+            {"key": n.key, "kind": n.kind, "title": n.title, "value": n.detail, "line": str(n.place or "")}
+            for n in picture.nodes
+        ],
+        "edges": [
+            {"from": e.source.key, "to": e.target.key, "partial": e.label, "value": e.value} for e in picture.edges
+        ],
+    }
+
+
+# -- compare ------------------------------------------------------------------------------------------
+
+
+def compare(request: Request, output: Output, manual: str | None) -> int:
+    at = point(request)
+    function, args = at.narrowed()
+    with working("differentiating four ways"):
+        found = comparisons.compare(function, *args, manual=None if manual is None else function_in_file(manual))
+    if request.json:
+        output.json({**at.data, **_comparison_data(found)})
+    else:
+        output.show(*_comparison(at, found))
+    publish(request, lambda: document(f"Comparison: {at.text}", found._repr_html_(), *_plots(found)))
+    return 1 if found.wrong else 0
+
+
+def _comparison(at: Point, found: comparisons.Comparison) -> Iterator[Table | Text]:
+    head, *lines = found.table()
+    yield Text(f"{at.heading}: value {found.value:.12g}", style="bold")
+    yield Text(f"errors against {found.digits}\n", style="dim")
+    rows: list[list[str | Text]] = []
+    before = ""
+    for line, row in zip(lines, found.rows, strict=True):
+        error = Text(line[-5], style=_trust(row.error))
+        rows.append(["" if line[0] == before else line[0], *line[1:-5], error, *line[-4:-1]])
+        before = line[0]
+    numbers = found.labels if len(found.labels) <= 4 else []
+    styles = {"approach": "cyan", **dict.fromkeys(numbers, "green")}
+    yield sheet(head[:-1], rows, styles, right=[*numbers, "error", "evaluations", "operations", "time"])
+    yield Text()
+    for row in found.rows:
+        if row.note:
+            yield Text.assemble((f"{row.method}: ", "cyan"), row.note)
+    for wrong in found.wrong:
+        yield Text(f"the derivative by hand is wrong in {wrong}", style="bold red")
+
+
+def _trust(error: float) -> str:
+    """The colour of an error: of rounding, of a good approximation, of one that is not."""
+    return "dim" if math.isnan(error) else "green" if error < 1e-12 else "yellow" if error < 1e-6 else "red"
+
+
+def _comparison_data(found: comparisons.Comparison) -> dict[str, Any]:
+    return {
+        "value": found.value,
+        "names": found.labels,
+        "reference": found.reference,
+        "reference_from": found.digits,
+        "rows": [row._asdict() for row in found.rows],
+        "wrong": found.wrong,
+    }
+
+
+def _plots(found: comparisons.Comparison) -> Iterator[str]:
+    """The curves as pictures, where Matplotlib is installed."""
+    try:
+        pyplot = load("matplotlib.pyplot")
+    except ArgumentError as error:
+        yield f"<p>No pictures: {error}</p>"
+        return
+    pyplot.switch_backend("agg")
+    for draw in (found.plot_errors, *([found.plot_steps] if found.digits.startswith("50 digits") else [])):
+        picture = io.StringIO()
+        figure = draw().figure
+        figure.savefig(picture, format="svg")
+        pyplot.close(figure)
+        yield picture.getvalue().partition("<svg")[1] + picture.getvalue().partition("<svg")[2]
+
+
+# -- explain ------------------------------------------------------------------------------------------
+
+
+def explain(request: Request, output: Output) -> int:
+    at = point(request)
+    function, args = at.narrowed()
+    with working("looking at every operation"):
+        found = explanations.explain(function, *args)
+    if request.json:
+        output.json({**at.data, **_explanation_data(found)})
+    else:
+        output.show(Text(at.heading + "\n", style="bold"), *_explanation(at, found))
+    publish(request, lambda: document(f"Explanation: {at.text}", found._repr_html_()))
+    return 1 if found.findings else 0
+
+
+_BADGES = {"not finite": "bold red", "not finite derivative": "bold red"}
+
+
+def _explanation(at: Point, found: explanations.Explanation) -> Iterator[Table | Text]:
+    if not found.findings:
+        yield Text("no kinks, and nothing that is not finite", style="green")
+    for finding in found.findings:
+        often = f" ({finding.times} times)" if finding.times > 1 else ""
+        yield Text.assemble((finding.kind, _BADGES.get(finding.kind, "bold yellow")), f": {finding.what}{often}")
+        if finding.convention:
+            yield Text.assemble(("  derivative  ", "dim"), finding.convention)
+        if at.file:
+            yield Text.assemble(("  line        ", "dim"), finding.line)
+    if found.evidence:
+        yield Text()
+        bar = ["█" * round(e.digits) if e.digits > 0 else "" for e in found.evidence]
+        rows = [
+            (e.argument, "none" if math.isnan(e.digits) else f"{e.digits:.1f}", b, e.method)
+            for e, b in zip(found.evidence, bar, strict=True)
+        ]
+        styles = {"": "cyan", " ": "green"}
+        yield sheet(("", "digits", " ", "confirmed by"), rows, styles, right=("digits",))
+    if found.evidence and any(f.kind in ("kink", "jump", "branch") for f in found.findings):
+        yield Text("differences see both sides of a kink: there they confirm nothing", style="dim")
+
+
+def _explanation_data(found: explanations.Explanation) -> dict[str, Any]:
+    return {
+        "value": found.value,
+        "gradient": {e.argument: g for e, g in zip(found.evidence, found.gradient, strict=False)} or found.gradient,
+        "findings": [f._asdict() for f in found.findings],
+        "evidence": [e._asdict() for e in found.evidence],
+    }
