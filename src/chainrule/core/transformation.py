@@ -22,11 +22,16 @@ class Mark(NamedTuple):
     owner: Any  # a weak reference to the function it belongs to: wrappers copy attributes
 
 
-def mark(transformed: Callable[..., Any], kind: str, function: Callable[..., Any], **options: Any) -> Any:
+def mark(
+    transformed: Callable[..., Any], kind: str, function: Callable[..., Any], **options: Any
+) -> Callable[..., Any]:
     """`transformed`, marked as ``kind(function, **options)``; jitted, if `function` is."""
     transformed.__transformation__ = Mark(kind, function, options, weakref.ref(transformed))  # type: ignore[attr-defined]
     native = jitted(function)
-    return transformed if native is None else native.like(transformed)
+    if native is None:
+        return transformed
+    made: Callable[..., Any] = native.like(transformed)
+    return made
 
 
 def mark_of(target: Any) -> Mark | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -22,7 +23,7 @@ from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, describe, materialise
 from chainrule.frontends.frames import Frame
 from chainrule.frontends.library import find
-from chainrule.frontends.outside import attribute_of, outside_value
+from chainrule.frontends.outside import attribute_of, held, outside_value
 from chainrule.frontends.source import Parsed, read, unwrap
 from chainrule.frontends.values import (
     BOTTOM,
@@ -76,14 +77,8 @@ def call_object(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]
         return BOTTOM
     handler = find(target)
     if handler is not None:
-        try:
-            return handler(frame, *args, **kwargs)
-        except TypeError as error:
-            if "argument" not in str(error) or (
-                error.__traceback__.tb_next is not None and error.__traceback__.tb_next.tb_next
-            ):  # type: ignore[union-attr]
-                raise
-            raise ctx.fail(f"{_name(target)}: {str(error).partition('()')[2].strip() or error}") from None
+        _check_arguments(frame, handler, target, args, kwargs)
+        return handler(frame, *args, **kwargs)
     primitive = target if isinstance(target, Primitive) else _elementwise(target)
     if primitive is not None and primitive.kind == "elementwise":
         if kwargs:
@@ -105,6 +100,13 @@ def call_object(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]
     raise ctx.fail(f"{_name(target)} is not a function")
 
 
+def _check_arguments(frame: Any, handler: Any, target: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
+    try:
+        inspect.signature(handler).bind(frame, *args, **kwargs)
+    except TypeError as error:
+        raise frame.ctx.fail(f"{_name(target)}: {error}; this is not among the arguments known here") from None
+
+
 def _elementwise(target: Any) -> Primitive | None:
     try:
         return by_function.get(target)
@@ -117,7 +119,8 @@ def _module(target: Any) -> str:
 
 
 def _name(target: Any) -> str:
-    module, name = _module(target), getattr(target, "__qualname__", None) or getattr(target, "__name__", repr(target))
+    module = _module(target)
+    name = str(getattr(target, "__qualname__", None) or getattr(target, "__name__", repr(target)))
     return f"{module}.{name}" if module and module != "builtins" else name
 
 
@@ -152,7 +155,7 @@ def _construct(frame: Any, cls: type, args: list[Any], kwargs: dict[str, Any]) -
         if name in given:
             values[name] = materialise(ctx, given[name])
         elif name in defaults:
-            values[name] = outside_value(ctx, defaults[name], lambda n=name: defaults[n], name, (id(cls), name))
+            values[name] = outside_value(ctx, defaults[name], held(defaults[name]), name, (id(cls), name))
         else:
             raise ctx.fail(f"{cls.__name__}() misses {name!r}")
     return Record(cls, values)
@@ -164,9 +167,9 @@ def _construct(frame: Any, cls: type, args: list[Any], kwargs: dict[str, Any]) -
 def _user_function(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     ctx = frame.ctx
     bound = unwrap(target)
-    first = [outside_value(ctx, a, lambda a=a: a, f"argument {k}", (id(target), k)) for k, a in enumerate(bound.args)]
-    more = {k: outside_value(ctx, v, lambda v=v: v, k, (id(target), k)) for k, v in bound.keywords.items()}
-    function = bound.function
+    first = [outside_value(ctx, a, held(a), f"argument {k}", (id(target), k)) for k, a in enumerate(bound.args)]
+    more = {k: outside_value(ctx, v, held(v), k, (id(target), k)) for k, v in bound.keywords.items()}
+    function: Any = bound.function
     parsed = read(function)
     return inline(
         frame, parsed, parsed.node, function, None, None, [*first, *args], {**more, **kwargs}, is_ours(function)
@@ -252,11 +255,15 @@ def _defaults(
     if closure is not None:
         names = positional[len(positional) - len(closure.defaults) :] if closure.defaults else []
         pairs = [*zip(names, closure.defaults, strict=True), *closure.kw_defaults.items()]
-        return [(k, lambda v=v: v) for k, v in pairs]
+        return [(k, held(v)) for k, v in pairs]
     values = function.__defaults__ or ()
     names = positional[len(positional) - len(values) :] if values else []
     given = [*zip(names, values, strict=True), *(function.__kwdefaults__ or {}).items()]
-    return [(k, lambda k=k, v=v: outside_value(ctx, v, lambda: v, k, (id(function), "default", k))) for k, v in given]
+
+    def default(name: str, value: Any) -> Callable[[], Any]:
+        return lambda: outside_value(ctx, value, held(value), name, (id(function), "default", name))
+
+    return [(k, default(k, v)) for k, v in given]
 
 
 # -- attributes ---------------------------------------------------------------------------------------

@@ -208,7 +208,8 @@ class Context:
 
     def _fold(self, dims: list[Atom], index: tuple[Atom, ...], acc: Atom, step: Any, hint: str, depth: int) -> Atom:
         if not dims:
-            return step(index, acc)
+            total: Atom = step(index, acc)
+            return total
         if is_number(dims[0], 1):
             return self._fold(dims[1:], (*index, integer(0)), acc, step, hint, depth + 1)
         param, out = Var(hint, acc.type), Var(hint, acc.type)

@@ -259,7 +259,7 @@ def _if_exp(frame: Frame, node: ast.IfExp) -> Any:
         with ctx.inside(block):
             values.append(materialise(ctx, expression(frame, part)))
     ctx.builder.emit(choice)
-    merged = merge_branches(ctx, choice, "t", *values, lambda base: frame.alone(base, ""))
+    merged = merge_branches(ctx, choice, "t", values[0], values[1], lambda base: frame.alone(base, ""))
     if isinstance(merged, Conflict):
         raise ctx.fail(f"the two values of `... if ... else ...` are {describe(values[0])} and {describe(values[1])}")
     return merged
@@ -276,15 +276,18 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Any:
     if isinstance(owner, (tuple, list)):
         return _item(ctx, owner, key)
     if isinstance(owner, dict):
-        name = (
-            key.value if isinstance(key, Static) else key.atom.value if isinstance(key, Number) and key.known else None
-        )
+        name = key.value if isinstance(key, Static) else known_number(key)
         if name not in owner:
             raise ctx.fail(f"the dict has no key {name!r}; its keys are {list(owner)}")
         return owner[name]
     if isinstance(owner, (ArrayRef, Lazy, ListArray)):
         return indexing.subscript(ctx, owner, key)
     raise ctx.fail(f"{describe(owner)} cannot be indexed")
+
+
+def known_number(value: Any) -> Any:
+    """The number known now, or None."""
+    return value.atom.value if isinstance(value, Number) and isinstance(value.atom, Const) else None
 
 
 def _item(ctx: Context, owner: Any, key: Any) -> Any:

@@ -120,24 +120,24 @@ def _view(ctx: Context, array: ArrayRef, items: list[Any]) -> ArrayRef:
 
 def positions(ctx: Context, mask: ArrayRef | Lazy) -> list[ArrayRef]:
     """Where a mask is true, in order: one array of indices per axis, as ``np.nonzero`` gives."""
-    mask = materialise(ctx, mask, "mask")
+    held: ArrayRef = materialise(ctx, mask, "mask")
     one, zero = integer(1), integer(0)
     count = ctx.reduce(
-        mask.dims,
+        held.dims,
         zero,
-        lambda i, acc: ctx.let("add", acc, ctx.builder.cast(load(ctx, mask, i), "int64")),
+        lambda i, acc: ctx.let("add", acc, ctx.builder.cast(load(ctx, held, i), "int64")),
         "count",
     )
-    arrays = [ctx.new("int64", (count,), hint="index") for _ in range(mask.ndim)]
+    arrays = [ctx.new("int64", (count,), hint="index") for _ in range(held.ndim)]
 
     def put(index: tuple[Atom, ...], k: Atom) -> Atom:
-        here = load(ctx, mask, index)
+        here = load(ctx, held, index)
         with ctx.inside(ctx.when(here)):
             for array, i in zip(arrays, index, strict=True):
                 ctx.builder.store(array.var, (k,), i)
         return ctx.let("add", k, ctx.let("where", here, one, zero))
 
-    ctx.reduce(mask.dims, zero, put, "k")
+    ctx.reduce(held.dims, zero, put, "k")
     return arrays
 
 

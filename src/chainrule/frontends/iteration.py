@@ -45,6 +45,8 @@ def range_of(ctx: Context, args: list[Any]) -> Iterable:
         if not isinstance(a, Number) or a.dtype != "int64":
             raise ctx.fail(f"range of {describe(a)}: its bounds are integers")
         atoms.append(a.atom)
+    lower: Atom
+    step: Atom
     lower, upper, step = integer(0), atoms[0], integer(1)
     if len(atoms) > 1:
         lower, upper = atoms[0], atoms[1]

@@ -144,7 +144,7 @@ def _astype(frame: Any, a: Any, dtype: Any, copy: Any = None) -> Any:
     kind = dtype_argument(frame.ctx, dtype)
     if isinstance(a, Number):
         return cast(frame.ctx, a, kind or a.dtype)
-    return cast(frame.ctx, a, kind) if kind != a.dtype else copy_of(frame.ctx, materialise(frame.ctx, a))
+    return cast(frame.ctx, a, kind or a.dtype) if kind != a.dtype else copy_of(frame.ctx, materialise(frame.ctx, a))
 
 
 def _item(frame: Any, a: Any, *index: Any) -> Any:

@@ -19,7 +19,7 @@ from chainrule.frontends.context import Capture, Context, Guard
 from chainrule.frontends.values import ArrayRef, Number, Record, Static, number
 from chainrule.ir.nodes import Array, Scalar, Var
 
-__all__ = ["attribute_of", "global_name", "outside_value"]
+__all__ = ["attribute_of", "global_name", "held", "outside_value"]
 
 DTYPES = {"float64", "float32", "int64", "bool", "complex128", "complex64"}
 _FIXED = ("numpy", "math", "cmath", "scipy", "chainrule", "builtins", "numba", "operator", "functools")
@@ -98,6 +98,11 @@ def outside_value(ctx: Context, value: Any, get: Callable[[], Any], name: str, k
         return Static(value) if value is None or isinstance(value, str) else number(value)
     _guard(ctx, get, "is", value, name, key)
     return Static(value)
+
+
+def held(value: Any) -> Callable[[], Any]:
+    """A getter of a value that cannot be replaced."""
+    return lambda: value
 
 
 def _tuple(key: Any) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ A branch on something known is taken now, a loop over a tuple is unrolled; other
 from __future__ import annotations
 
 import ast
+import functools
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -185,8 +186,12 @@ def _if(frame: Frame, stmt: ast.If) -> None:
         elif live is not None and name not in live:
             continue
         else:
-            frame.env[name] = merge_branches(ctx, node, name, a, b, lambda base, n=name: frame.alone(base, n))
+            frame.env[name] = merge_branches(ctx, node, name, a, b, functools.partial(_alone, frame, name))
     _name_results(frame, node)
+
+
+def _alone(frame: Frame, name: str, base: Var) -> bool:
+    return frame.alone(base, name)
 
 
 def _name_results(frame: Frame, node: If) -> None:
@@ -235,8 +240,8 @@ def _for(frame: Frame, stmt: ast.For) -> None:
     if isinstance(over, Bottom):
         return
     if isinstance(over, (tuple, list, dict)) or (isinstance(over, Record) and issubclass(over.cls, tuple)):
-        items = list(over.fields.values()) if isinstance(over, Record) else list(over)
-        _unrolled(frame, stmt, guard, [number(i) if isinstance(i, (int, float)) else _static(i) for i in items])
+        known = list(over.fields.values()) if isinstance(over, Record) else list(over)
+        _unrolled(frame, stmt, guard, [number(i) if isinstance(i, (int, float)) else _static(i) for i in known])
         return
     items = iterable(ctx, over)
     if isinstance(items.count, Const) and items.count.value <= UNROLL and _must_unroll(frame, stmt):

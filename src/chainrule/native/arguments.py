@@ -38,7 +38,7 @@ def signature(value: Any, flat: list[Any], name: str) -> Any:
         case np.ndarray():
             return _array(value, flat, name)
         case tuple() if hasattr(value, "_fields"):
-            fields = zip(type(value)._fields, value, strict=True)  # type: ignore[attr-defined]
+            fields = zip(type(value)._fields, value, strict=True)
             return RecordKind(type(value), tuple((k, signature(v, flat, name)) for k, v in fields))
         case tuple():
             return ("tuple", *(signature(v, flat, name) for v in value))
@@ -68,8 +68,8 @@ def _array(value: np.ndarray[Any, Any], flat: list[Any], name: str) -> Any:
     if dtype is None:
         if value.dtype.kind not in "iu":
             raise ArgumentError(
-                f"argument {name} is an array of {value.dtype}; native mode computes with float64, float32, int64, bool "
-                "and complex128: convert it with .astype"
+                f"argument {name} is an array of {value.dtype}; native mode computes with float64, float32, int64, "
+                "bool and complex128: convert it with .astype"
             )
         value, dtype = value.astype(np.int64), "int64"
     if not value.ndim:

@@ -249,7 +249,8 @@ class Jitted:
             def derived(*args: Any) -> Any:
                 raise AssertionError("read, never run")
 
-            made = self._derived[kind] = mark(functools.wraps(_innermost(self))(derived), kind, self)
+            marked: Any = mark(functools.wraps(_innermost(self))(derived), kind, self)
+            made = self._derived[kind] = marked
         return made
 
     def jvp(self, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
@@ -296,8 +297,23 @@ class Jitted:
         names = tuple(a.arg for a in (*parsed.node.args.posonlyargs, *parsed.node.args.args))
         args, kwargs = key
         return read_program(
-            self.function, tuple(nest(k) for k in args), {k: nest(v) for k, v in kwargs}, parsed, names, jvp, vjp
+            self.function,
+            tuple(nest(k) for k in args),
+            {k: nest(v) for k, v in kwargs},
+            parsed,
+            names,
+            _forward,
+            _reverse,
         )
+
+
+def _forward(function: Any, active: Any) -> Any:
+    return jvp(simplify(function), active)
+
+
+def _reverse(function: Any, active: Any) -> Any:
+    """The reverse of what is left after simplification: what need not be computed need not be kept."""
+    return vjp(simplify(function), active)
 
 
 def _innermost(function: Any) -> Any:

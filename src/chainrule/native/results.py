@@ -43,7 +43,8 @@ def builder(result: Any) -> Make:
 
 def converter(result: Number) -> Callable[[Any], Any]:
     """What makes Python's or NumPy's number of a result."""
-    return (_WEAK if result.weak else _STRONG).get(result.dtype, _STRONG[result.dtype])
+    kinds: dict[str, Callable[[Any], Any]] = {**_STRONG, **(_WEAK if result.weak else {})}
+    return kinds[result.dtype]
 
 
 def _record(cls: type, fields: dict[str, Any]) -> Any:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from numba import types
-from numba.core import typing
 from numba.core.extending import models, register_model
 from numba.core.imputils import lower_constant
+from numba.core.typing.templates import signature
 
 from chainrule.errors import UnsupportedError
 
@@ -22,7 +22,7 @@ __all__ = ["FunctionType"]
 Specialise = Callable[[tuple[tuple[str, int], ...]], Any]
 
 
-class FunctionType(types.Callable, types.Opaque):  # type: ignore[misc]
+class FunctionType(types.Callable, types.Opaque):
     """The type of one jitted function."""
 
     def __init__(self, name: str, specialise: Specialise) -> None:
@@ -33,12 +33,12 @@ class FunctionType(types.Callable, types.Opaque):  # type: ignore[misc]
     def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:
         if kws:
             raise TypeError("a jitted function is called with positional arguments in compiled code")
-        plain = tuple(types.unliteral(a) for a in args)
+        plain = tuple(types.unliteral(a) for a in args)  # type: ignore[no-untyped-call]
         dispatcher = self._dispatchers.get(plain)
         if dispatcher is None:
             dispatcher = self._dispatchers[plain] = self._specialise(tuple(map(_kind, plain)))
-        (signature,) = dispatcher.nopython_signatures
-        return typing.signature(signature.return_type, *signature.args)
+        (made,) = dispatcher.nopython_signatures
+        return signature(made.return_type, *made.args)  # type: ignore[no-untyped-call]
 
     def get_call_signatures(self) -> Any:
         return (), True
@@ -62,7 +62,7 @@ def _kind(type: Any) -> tuple[str, int]:
     raise UnsupportedError(f"a jitted function takes numbers and C-contiguous arrays in compiled code, not {type}")
 
 
-register_model(FunctionType)(models.OpaqueModel)
+register_model(FunctionType)(models.OpaqueModel)  # type: ignore[no-untyped-call]
 
 
 @lower_constant(FunctionType)  # type: ignore[untyped-decorator]

@@ -43,7 +43,7 @@ def _filled(frame: Any, shape: Any, value: Any, dtype: str | None) -> Any:
     if isinstance(value, Number):
         dtype = dtype or value.dtype
         if value.known:
-            return ctx.new(dtype, dims, ctx.builder.cast(value.atom, dtype).value)  # type: ignore[union-attr]
+            return ctx.new(dtype, dims, ctx.builder.cast(value.atom, dtype).value)
         atom = ctx.builder.cast(value.atom, dtype)
         return materialise(ctx, Lazy(dtype, dims, lambda i: atom, ()))
     value = array_of(ctx, value, dtype)

@@ -81,13 +81,15 @@ for _n in ["exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh"]:
 handles(math.atan2)(lambda frame, y, x: one(frame, "arctan2", y, x, weak=True))
 handles(math.pow)(lambda frame, x, y: one(frame, "power", cast(frame.ctx, x, "float64", weak=True), y, weak=True))
 handles(math.isnan, math.isinf, math.isfinite)
-for _f in (math.isnan, math.isinf, math.isfinite):
-    handles(_f)(lambda frame, x, _op=_f.__name__: one(frame, _op, x, weak=True))
+for _n in ("isnan", "isinf", "isfinite"):
+    handles(getattr(math, _n))(lambda frame, x, _op=_n: one(frame, _op, x, weak=True))
 handles(math.exp2)(lambda frame, x: one(frame, "exp2", x, weak=True))
 handles(math.fmod)(lambda frame, x, y: one(frame, "fmod", x, y, weak=True))
 handles(math.erf)(lambda frame, x: run(frame, recipes.erf, x))
-for _f in (math.floor, math.ceil, math.trunc):
-    handles(_f)(lambda frame, x, _op=_f.__name__: cast(frame.ctx, one(frame, _op, x, weak=True), "int64", weak=True))
+for _n in ("floor", "ceil", "trunc"):
+    handles(getattr(math, _n))(
+        lambda frame, x, _op=_n: cast(frame.ctx, one(frame, _op, x, weak=True), "int64", weak=True)
+    )
 
 
 @handles(math.log)

@@ -55,7 +55,7 @@ def dtype_argument(ctx: Context, value: Any) -> str | None:
     if value is None or (isinstance(value, Static) and value.value is None):
         return None
     try:
-        name = np.dtype(value.value).name
+        name: str = np.dtype(value.value).name
     except (TypeError, AttributeError):
         raise ctx.fail(f"dtype={describe(value)} is no dtype") from None
     if name in ("int32", "int16", "int8", "uint8", "uint16", "uint32"):
