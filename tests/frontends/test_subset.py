@@ -41,7 +41,7 @@ ROWS: dict[str, str] = {
     "YieldFrom": "«yield from a»",
     "Attribute": "«np.pi» = x\nreturn x",
     "container-store": "y = [x, x]\n«y[0] = 1.0»\nreturn y[0]",
-    "decorator": "«@np.vectorize»\ndef g(y):\n    return y\nreturn g(x)",
+    "decorator": "@np.vectorize\n«def g(y):»\n    return y\nreturn g(x)",
     "function": "return «np.busday_count(x)»",
     "in": "return 1.0 if «x in a» else x",
     "is": "return 1.0 if «x is a» else x",
