@@ -10,7 +10,7 @@ from chainrule.errors import ArgumentError
 __all__ = ["load"]
 
 # Module -> the extra of this package that brings it.
-_EXTRAS = {"sympy": "symbolic", "mpmath": "symbolic", "matplotlib": "plot", "pandas": "frame", "typer": "cli"}
+_EXTRAS = {"sympy": "symbolic", "mpmath": "symbolic", "matplotlib": "plot", "pandas": "frame", "typer": "cli", "rich": "cli"}
 
 
 def load(name: str) -> Any:

@@ -75,7 +75,7 @@ def check_grads(
     width = min([width, *(dtype_of(x).itemsize // 2 for x in _leaves(point) if dtype_of(x).kind == "c")])
     rtol = _TOLERANCES[width] if rtol is None else rtol
     atol = rtol if atol is None else atol
-    _check(f, point, order, tuple(modes), atol, rtol, eps or _STEPS[width], rng, "")
+    _check(f, point, order, tuple(modes), atol, rtol, eps or _STEPS[width], rng, name_of(f))
 
 
 def _check(
@@ -85,19 +85,18 @@ def _check(
     ahead, behind = f(*_step(args, direction, eps)), f(*_step(args, direction, -eps))
     y = f(*args)
     difference = _map(lambda a, b: (a - b) / (2 * eps), ahead, behind)
-    where = f"{name_of(f)}{path}"
     if "fwd" in modes:
         value, tangent = jvp(f, args, direction)
-        _compare(value, y, 1e-12, 1e-12, f"{where}: value of jvp")
-        _compare(tangent, difference, atol, rtol, f"{where}: jvp against central differences")
+        _compare(value, y, 1e-12, 1e-12, f"{path}: value of jvp")
+        _compare(tangent, difference, atol, rtol, f"{path}: jvp against central differences")
     if "rev" in modes:
         value, pullback = vjp(f, *args)
-        _compare(value, y, 1e-12, 1e-12, f"{where}: value of vjp")
+        _compare(value, y, 1e-12, 1e-12, f"{path}: value of vjp")
         ct = _random_like(value, rng)
         pulled = _inner(pullback(ct), direction)
-        _compare(pulled, _inner(ct, difference), atol, rtol, f"{where}: vjp against central differences")
+        _compare(pulled, _inner(ct, difference), atol, rtol, f"{path}: vjp against central differences")
     if "fwd" in modes and "rev" in modes:
-        _compare(_inner(ct, tangent), pulled, 1e-3 * atol, 1e-3 * rtol, f"{where}: vjp against jvp")
+        _compare(_inner(ct, tangent), pulled, 1e-3 * atol, 1e-3 * rtol, f"{path}: vjp against jvp")
     if order > 1:
         if "fwd" in modes:
             _check(

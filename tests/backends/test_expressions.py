@@ -18,7 +18,7 @@ from chainrule.errors import UnsupportedError
 from chainrule.ir import ops
 from chainrule.ir.check import MalformedError, check
 from chainrule.ir.evaluate import evaluate
-from chainrule.ir.nodes import Block, Function, Let, Scalar, Var
+from chainrule.ir.nodes import Block, Function, Let, Line, Scalar, Var
 from tests.backends.agreement import several
 
 FLOATS = (0.0, -0.0, 1.0, -1.0, 2.0, -2.5, 0.3, 1e-30, 700.0, 1e30, -1e-310, np.inf, -np.inf, np.nan)
@@ -179,3 +179,10 @@ def test_operations_compiled(dtype: str) -> None:
     function = together([f for f in supported(dtype) if f[0] in COMPLEX or not dtype.startswith("complex")])
     call = compiled(write(function, "compiled"), cache=False).call
     assert not disagreements(call, function, dtype)
+
+
+def test_what_is_not_compiled_is_refused_with_its_line() -> None:
+    x = Var("x", Scalar("complex128"))
+    node = Let(Var("y", Scalar("bool")), "less", (x, x), line=Line("/somewhere/model.py", 7))
+    with pytest.raises(UnsupportedError, match=r"^less of complex numbers is not compiled: .* \(model\.py:7\)$"):
+        write(Function("f", (x,), Block([node]), (node.out,)))

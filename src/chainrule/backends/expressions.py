@@ -129,6 +129,8 @@ _OTHER_NAMES = {"norm.root": "np.sqrt", "absolute": "abs", "special.log1p": "np.
 _OTHER_NAMES |= {"special.cbrt": "np.cbrt", "special.exp2": "np.exp2", "erf": "math.erf", "erfc": "math.erfc"}
 _CAST = {"float64": "float", "int64": "int", "complex128": "complex", "float32": "np.float32"}
 _CAST |= {"complex64": "np.complex64"}
+_BUILTINS = {"maximum": "max", "minimum": "min", "fmax": "max", "fmin": "min"}  # of integers
+_OPPOSITE = {"==": "!=", "!=": "=="}
 _SINGLE = ("float32", "complex64")
 # Powers that are multiplications.
 _SMALL = {text: str(n) for n in (2, 3, 4) for text in (f"{n}.0", f"np.float32({n}.0)")}
@@ -218,6 +220,9 @@ def negated(test: Expression) -> Expression:
     """``not test``"""
     if test.level == NOT:
         return test._replace(text=test.text.removeprefix("not "), level=NOT)
+    if test.parts is not None and test.parts[0] in _OPPOSITE:
+        symbol = _OPPOSITE[test.parts[0]]
+        return test._replace(text=test.text.replace(f" {test.parts[0]} ", f" {symbol} ", 1))
     return prefix("not ", NOT, test)
 
 
@@ -270,6 +275,8 @@ def _real_operation(op: str, args: Sequence[Expression], kind: str, out: str) ->
     if kind == "int64":
         if op == "fmod":
             return call("support.truncated_remainder", *args)
+        if op in _BUILTINS:
+            return call(_BUILTINS[op], *args)
         op = "subtract" if op == "difference" else op
     if op in ("power", "float_power", "pow") and args[1].text in _SMALL:
         args = [args[0], Expression(_SMALL[args[1].text])]

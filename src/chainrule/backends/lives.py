@@ -8,7 +8,7 @@ that most of these copies vanish; those that remain are assignments.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from chainrule.ir.nodes import Atom, Block, Carry, For, Function, If, Node, Var, While
 from chainrule.ir.walk import blocks, defines, nodes_of, reads
@@ -18,8 +18,14 @@ __all__ = ["ANONYMOUS", "Lives", "share"]
 ANONYMOUS = frozenset({"t", ""})  # hints of variables that the user has no name for
 
 
-def _variables(atoms: Iterable[Atom | None]) -> set[Var]:
-    return {a for a in atoms if isinstance(a, Var)}
+def _joinable(function: Function) -> Iterator[Var]:
+    """The variables that another might share its name with: the user's, and those that are handed over."""
+    yield from function.params
+    for node in nodes_of(function.body):
+        yield from (v for v in defines(node) if v.hint not in ANONYMOUS or isinstance(node, (For, While)))
+        yield from (a for pair in _handed(node) for a in pair if isinstance(a, Var))
+        if isinstance(node, For):
+            yield node.index
 
 
 class Lives:
@@ -29,7 +35,8 @@ class Lives:
         self.conflicts: dict[Var, set[Var]] = {}
         self.members: dict[Var, list[Var]] = {}
         self._joined: dict[Var, Var] = {}
-        alive = self._block(function.body, _variables(function.results))
+        self._joinable = set(_joinable(function))
+        alive = self._block(function.body, self._variables(function.results))
         for p in function.params:
             self._define(p, alive | set(function.params))
 
@@ -61,10 +68,15 @@ class Lives:
 
     # -- the walk
 
+    def _variables(self, atoms: Iterable[Atom | None]) -> set[Var]:
+        return self._joinable.intersection(a for a in atoms if isinstance(a, Var))
+
     def _define(self, var: Var, alive: Iterable[Var], copied: Atom | None = None) -> None:
         """`var` is assigned while `alive` are alive; the value of `copied` is its own."""
         mine = self.conflicts.setdefault(var, set())
         self.members.setdefault(var, [var])
+        if var not in self._joinable:
+            return
         for other in alive:
             if other is not var and other is not copied:
                 mine.add(other)
@@ -75,7 +87,7 @@ class Lives:
         targets = {target for target, _ in pairs}
         for target, source in pairs:
             self._define(target, alive | targets, None if source in targets else source)
-        return (alive - targets) | _variables(source for _, source in pairs)
+        return (alive - targets) | self._variables(source for _, source in pairs)
 
     def _block(self, block: Block, alive: set[Var]) -> set[Var]:
         """What is alive before `block`, of which `alive` is after it."""
@@ -86,7 +98,7 @@ class Lives:
     def _node(self, node: Node, alive: set[Var]) -> set[Var]:
         match node:
             case If():
-                before = _variables([node.test])
+                before = self._variables([node.test])
                 for block, side in ((node.then, "then"), (node.orelse, "orelse")):
                     pairs = [(m.out, getattr(m, side)) for m in node.merges]
                     before |= self._block(block, self._assign(pairs, alive))
@@ -98,34 +110,33 @@ class Lives:
         outs = set(defines(node))
         for v in outs:
             self._define(v, alive | outs)
-        return (alive - outs) | _variables(reads(node))
+        return (alive - outs) | self._variables(reads(node))
 
     def _for(self, node: For, alive: set[Var]) -> set[Var]:
         around = self._around(node, alive)
         after = self._leave(node.carries, alive)
         inside = self._block(node.body, self._next(node.carries, around | after))
         self._define(node.index, inside | around | after | {c.param for c in node.carries})
-        around |= _variables([node.lower, node.upper, node.step])
+        around |= self._variables([node.lower, node.upper, node.step])
         return self._enter(node.carries, around | (after - {c.param for c in node.carries}))
 
     def _while(self, node: While, alive: set[Var]) -> set[Var]:
         around = self._around(node, alive)
         after = self._leave(node.carries, alive)
         inside = self._block(node.body, self._next(node.carries, around | after))
-        head = self._block(node.head, inside | around | after | _variables([node.test]))
+        head = self._block(node.head, inside | around | after | self._variables([node.test]))
         params = {c.param for c in node.carries}
         return self._enter(node.carries, (head | around | after) - params)
 
-    @staticmethod
-    def _around(node: For | While, alive: set[Var]) -> set[Var]:
+    def _around(self, node: For | While, alive: set[Var]) -> set[Var]:
         """What lives through the loop: needed after it, or in every iteration."""
         inner = [n for block in blocks(node) for n in nodes_of(block)]
         own = {v for n in inner for v in defines(n)}
         own |= {c.param for n in (node, *inner) if isinstance(n, (For, While)) for c in n.carries}
         own |= {n.index for n in (node, *inner) if isinstance(n, For)}
-        used = {v for n in inner for v in _variables(reads(n))} | _variables(c.next for c in node.carries)
+        used = {v for n in inner for v in self._variables(reads(n))} | self._variables(c.next for c in node.carries)
         if isinstance(node, While):
-            used |= _variables([node.test])
+            used |= self._variables([node.test])
         return (alive - {c.out for c in node.carries}) | (used - own)
 
     def _leave(self, carries: list[Carry], alive: set[Var]) -> set[Var]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from chainrule.backends.lives import ANONYMOUS, Lives
-from chainrule.ir.nodes import For, Function, Var
+from chainrule.ir.nodes import Dim, For, Function, Load, Node, Var
 from chainrule.ir.walk import defines, nodes_of
 
-__all__ = ["distinct", "names_of"]
+__all__ = ["Names", "distinct", "nameless"]
 
 _TAKEN = frozenset({*dir(builtins), *keyword.kwlist, "np", "math", "special", "support"})
 
@@ -33,31 +33,54 @@ def distinct(hint: str, used: set[str]) -> str:
     return name
 
 
-def names_of(function: Function, lives: Lives, taken: Iterable[str]) -> dict[Var, str]:
-    """A name for every variable; the user's variables of one name share it where their values do not meet."""
-    used = set(taken)
-    sharing: dict[str, list[Var]] = {}
-    named: dict[Var, str] = {}
-    variables = list(_in_order(function))
-    for var in variables:
-        var = lives.find(var)
-        if var in named:
-            continue
-        hint = lives.hint(var)
-        if hint not in ANONYMOUS:
-            same = sharing.setdefault(hint, [])
-            joined = next((v for v in same if lives.join(v, var)), None)
-            if joined is not None:
-                continue
-            same.append(var)
-        named[var] = distinct(hint, used)
-    return {var: named[lives.find(var)] for var in variables}
+class Names:
+    """A name for every variable of a function, by ``names[variable]``.
+
+    Variables of one hint share a name where their values do not meet, but for those that nobody has a name for.
+    The user's are named first, the others when they are first written.
+    """
+
+    def __init__(self, function: Function, lives: Lives, taken: Iterable[str]) -> None:
+        self.lives = lives
+        self.used = set(taken)
+        self.named: dict[Var, str] = {}
+        self.sharing: dict[str, list[Var]] = {}
+        for node_of, var in _in_order(function):
+            if lives.hint(var) not in nameless(node_of):
+                self[var]
+
+    def __getitem__(self, var: Var) -> str:
+        var = self.lives.find(var)
+        if var in self.named:
+            return self.named[var]
+        hint = self.lives.hint(var)
+        same = [] if hint in ANONYMOUS else self.sharing.setdefault(hint, [])
+        for other in same:
+            if self.lives.join(other, var):
+                return self.named[other]
+        same.append(var)
+        self.named[var] = self.fresh(hint)
+        return self.named[var]
+
+    def fresh(self, hint: str) -> str:
+        """A name like `hint` that nothing else has."""
+        return distinct(hint, self.used)
 
 
-def _in_order(function: Function) -> Iterable[Var]:
-    yield from function.params
+def nameless(node: Node | None) -> frozenset[str]:
+    """The hints that say nothing, of what `node` defines: made from the name of an array."""
+    if isinstance(node, Load):
+        return ANONYMOUS | {f"{node.array.hint}_i"}
+    if isinstance(node, Dim):
+        return ANONYMOUS | {f"n_{node.array.hint}", f"n{node.axis}_{node.array.hint}"}
+    return ANONYMOUS
+
+
+def _in_order(function: Function) -> Iterator[tuple[Node | None, Var]]:
+    """The variables, each with the statement that defines it."""
+    yield from ((None, p) for p in function.params)
     for node in nodes_of(function.body):
         if isinstance(node, For):
-            yield node.index
-        yield from (c.param for c in getattr(node, "carries", ()))
-        yield from defines(node)
+            yield node, node.index
+        yield from ((node, c.param) for c in getattr(node, "carries", ()))
+        yield from ((node, v) for v in defines(node))

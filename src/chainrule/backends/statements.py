@@ -8,15 +8,18 @@ that it reads to be written, or a branch or a loop to begin. Statements are a tr
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chainrule.backends.expressions import ATOM, Expression, constant, name, negated, operation, subscript
+from chainrule.backends.expressions import ATOM, Expression, call, constant, name, negated, operation, subscript
 from chainrule.backends.layouts import layouts_of
-from chainrule.backends.lives import ANONYMOUS, share
-from chainrule.backends.names import distinct, names_of
+from chainrule.backends.lives import share
+from chainrule.backends.names import Names, nameless
+from chainrule.backends.sums import plain_sums
+from chainrule.errors import UnsupportedError
 from chainrule.ir.nodes import (
     AddInto,
     Alloc,
@@ -59,6 +62,7 @@ _OPS = {
     "cholesky": "np.linalg.cholesky({})",
     "argsort": 'np.argsort({}, kind="stable")',
 }
+_SUMS = {"add": "plus", "subtract": "minus"}  # that may be taken in any order
 _FORTRAN = frozenset({"solve", "inv", "cholesky"})  # Numba's results are in Fortran's order
 
 
@@ -77,10 +81,10 @@ class Writer:
     def __init__(self, function: Function, functions: dict[Function, str], compiled: bool) -> None:
         self.function, self.functions, self.compiled = function, functions, compiled
         self.lives = share(function)
-        self.names = names_of(function, self.lives, functions.values())
-        self.used = {*self.names.values(), *functions.values()}
+        self.names = Names(function, self.lives, functions.values())
         self.roots = roots_of(function)
         self.layouts = layouts_of(function)
+        self.sums = plain_sums(function) if compiled else frozenset()
         self.uses = Counter(a for n in nodes_of(function.body) for a in reads(n) if isinstance(a, Var))
         self.uses.update(a for a in function.results if isinstance(a, Var))
         self.lines: list[Statement] = []
@@ -138,12 +142,12 @@ class Writer:
         if written:
             self.flush(lambda held: not written.isdisjoint(held.roots))
 
-    def define(self, out: Var, value: Expression, hints: Iterable[str] = ANONYMOUS) -> None:
-        """`out` has `value`, which is held back if it may be."""
+    def define(self, node: Node, out: Var, value: Expression) -> None:
+        """`node` gives `out` its `value`, which is held back if it may be."""
         if not self.uses[out]:
             return
         alone = len(self.lives.members[self.lives.find(out)]) == 1
-        if alone and self.uses[out] == 1 and out.hint in hints and len(value.text) <= _LONGEST:
+        if alone and self.uses[out] == 1 and out.hint in nameless(node) and len(value.text) <= _LONGEST:
             self.pending[out] = value if self.line is None else value._replace(line=self.line)
         else:
             self.assign(self.names[out], value)
@@ -151,17 +155,23 @@ class Writer:
     # -- scalars and memory
 
     def let(self, node: Let) -> None:
-        if self.uses[node.out]:
-            dtypes = [a.type.dtype for a in node.args]
-            values = [self.value(a) for a in node.args]
-            self.define(node.out, operation(node.op, values, dtypes, node.out.type.dtype))
+        if not self.uses[node.out]:
+            return
+        dtypes = [a.type.dtype for a in node.args]
+        values = [self.value(a) for a in node.args]
+        try:
+            value = operation(node.op, values, dtypes, node.out.type.dtype)
+        except UnsupportedError as error:
+            place = f" ({os.path.basename(node.line.file)}:{node.line.number})" if node.line else ""
+            raise UnsupportedError(f"{error}{place}") from None
+        self.define(node, node.out, value)
 
     def cell(self, node: Load | Store | Incr) -> Expression:
         return subscript(self.names[node.array], [self.value(i) for i in node.index], self.roots[node.array])
 
     def load(self, node: Load) -> None:
         if self.uses[node.out]:
-            self.define(node.out, self.cell(node))
+            self.define(node, node.out, self.cell(node))
 
     def store(self, node: Store) -> None:
         value, cell = self.text(node.value), self.cell(node).text
@@ -226,7 +236,7 @@ class Writer:
         if not self.compiled:
             self.emit(f"{array} += {source}")
             return
-        indices = [distinct("ijkl"[k % 4], self.used) for k in range(node.array.type.ndim)]  # type: ignore[union-attr]
+        indices = [self.names.fresh("ijkl"[k % 4]) for k in range(node.array.type.ndim)]  # type: ignore[union-attr]
         cell = ", ".join(indices)
         body = [Statement(f"{array}[{cell}] += {source}[{cell}]", self.line)]
         for k in reversed(range(len(indices))):
@@ -236,14 +246,13 @@ class Writer:
     def dim(self, node: Dim) -> None:
         array = self.names[node.array]
         value = Expression(f"{array}.shape[{node.axis}]", names=frozenset([array]))
-        of = node.array.hint
-        self.define(node.out, value, {*ANONYMOUS, f"n_{of}", f"n{node.axis}_{of}"})
+        self.define(node, node.out, value)
 
     def reserve(self, node: Reserve) -> None:
         array, size = self.names[node.array], self.value(node.size)
         self.flush(lambda held: array in held.names)
         if size.level < ATOM or "(" in size.text:
-            needed = distinct("size", self.used)
+            needed = self.names.fresh("size")
             self.emit(f"{needed} = {size.text}")
             size = name(needed)
         grown = Statement(f"{array} = support.grow({array}, {size.text})", self.line)
@@ -351,7 +360,7 @@ class Writer:
         for bound in bounds:
             text = bound.text
             if not assigned.isdisjoint(bound.names):
-                text = distinct("t", self.used)
+                text = self.names.fresh("t")
                 self.emit(f"{text} = {bound.text}")
             texts.append(text)
         self.assign_all(inits)

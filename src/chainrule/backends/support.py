@@ -22,7 +22,9 @@ __all__ = [
     "grow",
     "heaviside",
     "logistic",
+    "minus",
     "modf_fraction",
+    "plus",
     "power_log",
     "sinc",
     "truncated_remainder",
@@ -69,6 +71,16 @@ def argsort(x: Any) -> Any:
 def unit_gap(x: Any) -> Any:
     """1 - x²"""
     return (1 - x) * (1 + x)
+
+
+def plus(total: Any, x: Any) -> Any:
+    """total + x, in a sum that may be taken in any order."""
+    return total + x
+
+
+def minus(total: Any, x: Any) -> Any:
+    """total - x, in a sum that may be taken in any order."""
+    return total - x
 
 
 def difference(x: Any, y: Any) -> Any:

@@ -34,7 +34,7 @@ class Timing(NamedTuple):
     note: str
 
 
-def bench(request: Request, output: Output, seconds: float) -> int:
+def bench(request: Request, seconds: float, output: Output) -> int:
     at = point(request, assume=True)
     with np.errstate(all="ignore"):
         timings = [_timing(what, run, seconds) for what, run in track(list(_contestants(at)), "timing")]
@@ -60,7 +60,7 @@ def _figures(seconds: float | None, base: float | None) -> tuple[str, str]:
 def _contestants(at: Point) -> Iterator[tuple[str, Callable[[], Any]]]:
     """What is timed: functions without arguments."""
     f, args, wrt = at.function, at.args, at.wrt
-    problem = Problem(*_unpacked(at))
+    problem = Problem(*at.narrowed(), "bench")
     problem.scalar("bench")
     fast, faster, eager, forward = jit(f), jit(grad(f, wrt)), grad(f, wrt), jacfwd(f, wrt)
     yield "function", lambda: f(*args)
@@ -69,10 +69,6 @@ def _contestants(at: Point) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "gradient, forward mode", lambda: forward(*args)
     yield "gradient, native mode", lambda: faster(*args)
     yield "gradient, central differences", lambda: numerical.gradient(problem.flat, problem.point, method="central")
-
-
-def _unpacked(at: Point) -> tuple[Callable[..., Any], tuple[Any, ...], str]:
-    return (*at.narrowed(), "bench")
 
 
 def _timing(what: str, run: Callable[[], Any], budget: float) -> Timing:

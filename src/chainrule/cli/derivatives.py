@@ -60,7 +60,7 @@ def _equation(label: str, value: Any) -> Text:
 # -- source -------------------------------------------------------------------------------------------
 
 
-def source(request: Request, output: Output, stage: str, primal: bool) -> int:
+def source(request: Request, stage: str, primal: bool, output: Output) -> int:
     at = point(request, assume=True)
     if at.assumed and at.file:
         note(f"{', '.join(at.assumed)}: taken for numbers; for arrays give --at {at.assumed[0]}=[1.0, 2.0]")
@@ -78,7 +78,7 @@ def source(request: Request, output: Output, stage: str, primal: bool) -> int:
 # -- check --------------------------------------------------------------------------------------------
 
 
-def check(request: Request, output: Output, order: int, compiled: bool) -> int:
+def check(request: Request, order: int, compiled: bool, output: Output) -> int:
     at = point(request, assume=True)
     function, args = at.narrowed()
     if compiled:
@@ -88,13 +88,15 @@ def check(request: Request, output: Output, order: int, compiled: bool) -> int:
     if request.json:
         output.json({**at.data, "order": order, "right": not wrong, "disagreement": wrong})
         return 1 if wrong else 0
-    output.show(Text(at.heading, style="bold"))
     if wrong:
-        output.show(Text.assemble(("wrong  ", "bold red"), wrong), Text("       at a kink differences prove nothing: see chainrule explain", style="dim"))
+        verdict = Text.assemble(("wrong: ", "bold red"), wrong)
+        hint = Text("at a kink differences prove nothing: see chainrule explain", style="dim")
+        output.show(Text(at.heading, style="bold"), verdict, hint)
         return 1
     orders = "first derivatives" if order == 1 else f"derivatives up to order {order}"
-    ways = "native mode" if compiled else "forward and reverse mode"
-    output.show(Text.assemble(("right  ", "bold green"), f"{orders} by {', '.join(at.chosen)}: {ways} agree with differences"))
+    ways = "native mode agrees" if compiled else "forward and reverse mode agree"
+    verdict = Text.assemble(("right: ", "bold green"), f"{orders} by {', '.join(at.chosen)}, {ways} with differences")
+    output.show(Text(at.heading, style="bold"), verdict)
     return 0
 
 

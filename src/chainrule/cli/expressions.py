@@ -19,15 +19,16 @@ import numpy as np
 
 from chainrule.errors import ArgumentError
 
-__all__ = ["CONSTANTS", "constant", "function", "names"]
+__all__ = ["CONSTANTS", "constant", "function", "names", "normal"]
 
-_ONE = (
-    "sin cos tan asin acos atan arcsin arccos arctan sinh cosh tanh asinh acosh atanh arcsinh arccosh arctanh "
-    "exp exp2 expm1 log log2 log10 log1p sqrt cbrt square abs sign floor ceil degrees radians sum mean prod max min"
-).split()
-_TWO = "atan2 arctan2 hypot maximum minimum logaddexp pow power copysign dot".split()
-_SPECIAL = "erf erfc gamma gammaln digamma expit".split()
-_ARITY = {**dict.fromkeys([*_ONE, *_SPECIAL, "norm"], 1), **dict.fromkeys(_TWO, 2)}
+_FUNCTIONS = {  # by the number of arguments
+    1: "sin cos tan asin acos atan arcsin arccos arctan sinh cosh tanh asinh acosh atanh arcsinh arccosh arctanh "
+    "exp exp2 expm1 log log2 log10 log1p sqrt cbrt square abs sign floor ceil degrees radians "
+    "erf erfc gamma gammaln digamma expit sum mean prod max min norm",
+    2: "atan2 arctan2 hypot maximum minimum logaddexp pow power copysign dot",
+}
+_ARITY = {name: count for count, text in _FUNCTIONS.items() for name in text.split()}
+_SPECIAL = ("erf", "erfc", "gamma", "gammaln", "digamma", "expit")
 _SYNONYMS = {"ln": "log", "sigmoid": "expit", "lgamma": "gammaln", "psi": "digamma"}
 _OF_TWO = {"max": "maximum", "min": "minimum"}
 _MODULES = ("np", "numpy", "math")
@@ -42,6 +43,11 @@ _serial = itertools.count(1)
 def names(text: str) -> list[str]:
     """The variables of a formula, in the order in which they appear."""
     return _variables(_parsed(text))
+
+
+def normal(text: str) -> str:
+    """A formula as it is understood."""
+    return ast.unparse(_parsed(text))
 
 
 def function(text: str, parameters: Sequence[str]) -> Callable[..., Any]:
@@ -97,16 +103,16 @@ def _parsed(text: str) -> ast.expr:
     if len(text) > _LONGEST:
         raise ArgumentError(f"an expression of {len(text):,} characters is too long: write a function in a file")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        tree: ast.expr = ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
         raise ArgumentError(f"{text.strip()!r} is not an expression: {_syntax(text, error)}") from None
     except (ValueError, RecursionError, MemoryError):
-        raise ArgumentError("the expression cannot be read: too many brackets, or characters that are no text") from None
+        raise ArgumentError("the expression cannot be read: too many brackets, or no text") from None
     _check_depth(tree)
-    tree = _Named().visit(tree)
-    for node in ast.walk(tree):
+    named: ast.expr = _Named().visit(tree)
+    for node in ast.walk(named):
         _check(node)
-    return tree
+    return named
 
 
 def _syntax(text: str, error: SyntaxError) -> str:

@@ -31,13 +31,11 @@ class Guard(AbstractContextManager[TextIO]):
         self._stack.enter_context(redirect_stdout(sys.stderr))
         return output
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._stack.close()
         for text in dict.fromkeys(map(_warning, self._warnings or ())):
             print(text, file=sys.stderr)
-        if isinstance(error, (Exception, SystemExit)) and not isinstance(error, ChainruleError):
+        if isinstance(error, (Exception, SystemExit)) and not isinstance(error, (ChainruleError, BrokenPipeError)):
             place = _syntax_place(error) or line_of(error)
             if place is not None:
                 raise ArgumentError(f"{place}: {_message(error)}") from error
@@ -53,7 +51,9 @@ def line_of(error: BaseException) -> str | None:
 
 
 def _syntax_place(error: BaseException) -> str | None:
-    return f"{_file(error.filename)}, line {error.lineno}" if isinstance(error, SyntaxError) and error.filename else None
+    if not isinstance(error, SyntaxError) or not error.filename:
+        return None
+    return f"{_file(error.filename)}, line {error.lineno}"
 
 
 def _file(path: str) -> str:
@@ -71,4 +71,4 @@ def _message(error: BaseException) -> str:
 def _warning(found: warnings.WarningMessage) -> str:
     own = not is_users(found.filename) or found.filename.startswith("<")
     place = "" if own else f"{_file(found.filename)}, line {found.lineno}: "
-    return f"chainrule: warning: {place}{found.message}"
+    return f"chainrule: warning: {place}{str(found.message).replace('scalar ', '')}"

@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         load("typer")
+        load("rich")
         code: int = importlib.import_module("chainrule.cli.app").run(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()
     except ChainruleError as error:

@@ -15,12 +15,11 @@ import tempfile
 import webbrowser
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import numpy as np
-from rich import box
+from rich.box import Box
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.style import Style
@@ -33,6 +32,8 @@ from chainrule.errors import ArgumentError
 __all__ = ["Output", "note", "plain", "publish", "sheet", "track", "working", "write"]
 
 _WIDE = 10_000
+# A line under the headings, and nothing else.
+_LINED, _LINED_IN_ASCII = (Box("\n".join(["    "] * 2 + [f" {c * 2} "] + ["    "] * 5), ascii=c == "-") for c in "─-")
 
 
 class Output:
@@ -48,6 +49,9 @@ class Output:
 
     def show(self, *parts: RenderableType) -> None:
         """Print tables and lines, without blanks at the end of a line where nobody sees them."""
+        for table in parts:
+            if isinstance(table, Table) and self.notation == "ascii":
+                table.box = _LINED_IN_ASCII
         if self.console.is_terminal:
             self.console.print(*parts, sep="\n")
             return
@@ -77,18 +81,20 @@ def sheet(
     rows: Iterable[Sequence[str | Text]],
     styles: dict[str, str] | None = None,
     right: Sequence[str] = (),
+    whole: Sequence[str] = (),
     title: str = "",
-    strong: Callable[[int], bool] = lambda k: False,
+    strong: int | None = None,
 ) -> Table:
-    """A table; `styles` and `right` by the heading of a column, `strong` says which rows are the results."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim", border_style="dim")
+    """A table; columns are named by their headings, the rows from `strong` on are the results."""
+    table = Table(box=_LINED, show_edge=False, padding=(0, 1, 0, 0), header_style="dim", border_style="dim")
     if title:
         table.title, table.title_justify, table.title_style = title, "left", "bold"
     for head in heads:
-        justify = "right" if head in right else "left"
-        table.add_column(head, style=(styles or {}).get(head), justify=justify, no_wrap=head in right)
+        justify: Literal["left", "right"] = "right" if head in right else "left"
+        style = (styles or {}).get(head)
+        table.add_column(head, style=style, justify=justify, no_wrap=head in (*right, *whole))
     for k, row in enumerate(rows):
-        table.add_row(*row, style=Style(bold=True) if strong(k) else None)
+        table.add_row(*row, style=Style(bold=strong is not None and k >= strong))
     return table
 
 
@@ -102,8 +108,6 @@ def plain(value: Any) -> Any:
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, complex):
         return {"real": plain(value.real), "imag": plain(value.imag)}
-    if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -127,7 +131,11 @@ def working(text: str) -> AbstractContextManager[Any]:
 def track(items: Sequence[Any], text: str) -> Iterable[Any]:
     """Go through items with a progress bar, which leaves nothing behind."""
     console = _console(sys.stderr)
-    columns = (TextColumn("{task.description}", style="dim"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    columns = (
+        TextColumn("{task.description}", style="dim"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+    )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield from progress.track(items, description=text)
 

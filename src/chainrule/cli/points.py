@@ -129,17 +129,18 @@ def _chosen(found: Point, wrt: Sequence[str]) -> Point:
 
 
 def _point_of_expression(text: str, given: dict[str, Any], assume: bool) -> Point:
+    text = expressions.normal(text)
     free = [name for name in expressions.names(text) if name not in expressions.CONSTANTS]
     assumed = [name for name in free if name not in given] if assume else []
     values = {**{name: _floating(name, value) for name, value in given.items()}, **_numbers(assumed)}
     function = expressions.function(text, list(values))
     idle = [name for name in given if name not in expressions.names(text)]
     if idle:
-        raise ArgumentError(f"{idle[0]} has a value but is not in the expression {text.strip()}")
+        raise ArgumentError(f"{idle[0]} has a value but is not in the expression {text}")
     if not values:
-        raise ArgumentError(f"{text.strip()} has no variable to differentiate by")
+        raise ArgumentError(f"{text} has no variable to differentiate by")
     names = tuple(values)
-    return Point(function, names, tuple(values.values()), (), text.strip(), False, tuple(assumed))
+    return Point(function, names, tuple(values.values()), (), text, False, tuple(assumed))
 
 
 def _floating(name: str, value: Any) -> Any:
@@ -147,12 +148,13 @@ def _floating(name: str, value: Any) -> Any:
     array = np.asarray(value)
     if array.dtype.kind not in "iuf":
         raise ArgumentError(f"{name}: the variables of an expression are numbers and arrays of numbers")
-    return float(value) if not array.ndim else array.astype(float)
+    return np.float64(value) if not array.ndim else array.astype(float)  # NumPy's number divides by zero
 
 
 def _numbers(names: Sequence[str]) -> dict[str, float]:
     """A positive number for each name, no two alike."""
-    return {name: round(float(x), 3) for name, x in zip(names, np.random.default_rng(0).uniform(0.5, 1.5, 99), strict=False)}
+    values = np.random.default_rng(0).uniform(0.5, 1.5, len(names)).round(3).tolist()
+    return dict(zip(names, values, strict=True))
 
 
 # -- files --------------------------------------------------------------------------------------------

@@ -34,8 +34,8 @@ _SUFFIXES = {".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "do
 
 _TRACE_STYLES = {
     "": "cyan",
+    " ": "cyan",
     "value": "green",
-    "partial": "blue",
     "tangent": "yellow",
     "adds": "yellow",
     "adjoint": "magenta",
@@ -44,16 +44,16 @@ _TRACE_STYLES = {
 }
 
 
-def trace(request: Request, output: Output, mode: str, seed: tuple[str, ...], format: str, rows: int) -> int:
+def trace(request: Request, mode: str, seed: tuple[str, ...], format: str, rows: int, output: Output) -> int:
     at = point(request)
     found = _traced(at, mode, seed)
+    publish(request, found.to_html)
     if request.json:
         output.json(_trace_data(at, found))
     elif format == "table":
         output.show(Text(at.heading, style="bold"), *_trace_tables(at, found, output, rows))
     else:
-        output.write({"markdown": found.markdown, "latex": found.latex}[format](max_rows=rows))
-    publish(request, found.to_html)
+        output.write(found.latex(rows) if format == "latex" else found.markdown(max_rows=rows))
     return 0
 
 
@@ -78,10 +78,10 @@ def _trace_tables(at: Point, found: Trace, output: Output, rows: int) -> Iterato
     for part in table.tables(found, STYLES[output.notation], rows):
         keep = [k for k, head in enumerate(part.columns) if _is_worth_showing(at, part, k, head)]
         lines = [_omitted(part) if line is None else tuple(line[k] for k in keep) for line in part.lines]
-        last = len(lines) - 1 if found.mode == "forward" or part.name == "primal trace" else len(lines) - len(found.names)
-        heads = [part.columns[k] for k in keep]
+        last = len(lines) - (len(found.names) if part.name == "adjoint trace" else 1)
+        heads = [part.columns[k] or " " * min(k, 1) for k in keep]
         yield Text()
-        yield sheet(heads, lines, _TRACE_STYLES, title=part.name, strong=lambda k, last=last: k >= last)
+        yield sheet(heads, lines, _TRACE_STYLES, title=part.name, strong=last)
 
 
 def _is_worth_showing(at: Point, part: table.Table, k: int, head: str) -> bool:
@@ -128,7 +128,7 @@ def _accumulation_data(a: traces.Accumulation) -> dict[str, Any]:
 # -- graph --------------------------------------------------------------------------------------------
 
 
-def graph(request: Request, output: Output, format: str | None, path: Path | None, nodes: int) -> int:
+def graph(request: Request, format: str | None, path: Path | None, nodes: int, output: Output) -> int:
     at = point(request)
     found = _traced(at, "reverse")
     publish(request, found.to_html)
@@ -137,7 +137,8 @@ def graph(request: Request, output: Output, format: str | None, path: Path | Non
         return 0
     if format is None:
         format = "mermaid" if path is None else _SUFFIXES.get(path.suffix.lower(), "mermaid")
-    text = found.to_html() if format == "html" else {"mermaid": found.mermaid, "dot": found.dot, "svg": found.svg}[format](nodes)
+    writers = {"mermaid": found.mermaid, "dot": found.dot, "svg": found.svg}
+    text = writers[format](nodes) if format in writers else found.to_html()
     if path is not None:
         write(path, text)
     elif request.html is None and not request.open:
@@ -161,35 +162,38 @@ def _graph_data(found: Trace, nodes: int) -> dict[str, Any]:
 # -- compare ------------------------------------------------------------------------------------------
 
 
-def compare(request: Request, output: Output, manual: str | None) -> int:
+def compare(request: Request, manual: str | None, output: Output) -> int:
     at = point(request)
     function, args = at.narrowed()
     with working("differentiating four ways"):
         found = comparisons.compare(function, *args, manual=None if manual is None else function_in_file(manual))
+    publish(request, lambda: document(f"Comparison: {at.text}", found._repr_html_(), *_plots(found)))
     if request.json:
         output.json({**at.data, **_comparison_data(found)})
     else:
-        output.show(*_comparison(at, found))
-    publish(request, lambda: document(f"Comparison: {at.text}", found._repr_html_(), *_plots(found)))
+        output.show(*_comparison(at, found, output.console.width >= 100))
     return 1 if found.wrong else 0
 
 
-def _comparison(at: Point, found: comparisons.Comparison) -> Iterator[Table | Text]:
+def _comparison(at: Point, found: comparisons.Comparison, wide: bool) -> Iterator[Table | Text]:
     head, *lines = found.table()
-    yield Text(f"{at.heading}: value {found.value:.12g}", style="bold")
-    yield Text(f"errors against {found.digits}\n", style="dim")
+    yield Text(at.heading, style="bold")
+    yield Text(f"value {found.value:.12g}; errors against {found.digits}\n", style="dim")
     rows: list[list[str | Text]] = []
     before = ""
     for line, row in zip(lines, found.rows, strict=True):
-        error = Text(line[-5], style=_trust(row.error))
+        error = Text(line[-5] if row.error else "0", style=_trust(row.error))
         rows.append(["" if line[0] == before else line[0], *line[1:-5], error, *line[-4:-1]])
         before = line[0]
-    numbers = found.labels if len(found.labels) <= 4 else []
-    styles = {"approach": "cyan", **dict.fromkeys(numbers, "green")}
-    yield sheet(head[:-1], rows, styles, right=[*numbers, "error", "evaluations", "operations", "time"])
+    numbers = head[2:-5]
+    heads = ["", "method", *numbers, "error", "calls", "ops", "time"]
+    if not wide:  # the methods say which approach they belong to
+        heads, rows = heads[1:], [row[1:] for row in rows]
+    styles = {"": "dim", "method": "cyan", **dict.fromkeys(numbers, "green")}
+    yield sheet(heads, rows, styles, right=heads[-4 - len(numbers) :], whole=("", "method"))
     yield Text()
     for row in found.rows:
-        if row.note:
+        if row.note and not (found.wrong and row.approach == "manual"):
             yield Text.assemble((f"{row.method}: ", "cyan"), row.note)
     for wrong in found.wrong:
         yield Text(f"the derivative by hand is wrong in {wrong}", style="bold red")
@@ -235,11 +239,11 @@ def explain(request: Request, output: Output) -> int:
     function, args = at.narrowed()
     with working("looking at every operation"):
         found = explanations.explain(function, *args)
+    publish(request, lambda: document(f"Explanation: {at.text}", found._repr_html_()))
     if request.json:
         output.json({**at.data, **_explanation_data(found)})
     else:
         output.show(Text(at.heading + "\n", style="bold"), *_explanation(at, found))
-    publish(request, lambda: document(f"Explanation: {at.text}", found._repr_html_()))
     return 1 if found.findings else 0
 
 

@@ -101,6 +101,8 @@ def _table(path: Path, part: str | None) -> Any:
     """The numbers of a table, of one column if it is named; a first line of words is its heading."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         first = [cell.strip() for cell in next(csv.reader(file), [])]
+    if not first:
+        raise ArgumentError(f"{path} is empty")
     heading = not all(map(_is_number, first))
     if part is not None and (not heading or part not in first):
         names = ", ".join(first) if heading else "none, for it has no heading"

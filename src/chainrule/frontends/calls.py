@@ -22,6 +22,7 @@ from chainrule.frontends.arrays import array_of
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, describe, materialise
 from chainrule.frontends.frames import Frame
+from chainrule.frontends.joins import leaves
 from chainrule.frontends.library import find
 from chainrule.frontends.outside import attribute_of, held, outside_value
 from chainrule.frontends.source import Parsed, read, unwrap
@@ -84,6 +85,8 @@ def call_object(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]
         if kwargs:
             return _with_out(frame, primitive, args, kwargs)
         return apply(ctx, primitive.name, *[_array_like(ctx, a) for a in args])
+    if target is functools.partial:
+        return Bound(args[0], tuple(materialise(ctx, a) for a in args[1:]), kwargs)
     if isinstance(target, type):
         return _construct(frame, target, args, kwargs)
     if custom.is_custom(target):
@@ -198,6 +201,8 @@ def inline(
     named = {k: a if isinstance(a, Iterable) else materialise(ctx, a) for k, a in kwargs.items()}
     inner = Frame(ctx, parsed, function, outer, quiet)
     inner.env = bind_arguments(ctx, node, function, closure, values, named)
+    if any(isinstance(leaf, Bottom) for v in inner.env.values() for leaf in leaves(v)):
+        return BOTTOM  # an argument waits for the type of a recursive call
     if recursion.is_active(ctx, node, inner.env):
         return recursion.call_function(inner, node)
     if len(ctx.frames) > DEPTH:

@@ -268,6 +268,8 @@ def describe(value: Any) -> str:
     """What messages call a value."""
     if isinstance(value, (ArrayRef, Lazy)):
         return f"an array of {value.dtype} with {value.ndim} dimension{'s' * (value.ndim != 1)}"
+    if isinstance(value, ListArray):
+        return "a list"
     if isinstance(value, Number):
         return f"a number of type {value.dtype}"
     if isinstance(value, (tuple, list, dict)):

@@ -13,7 +13,7 @@ from typing import Any
 from chainrule.frontends import calls, indexing
 from chainrule.frontends.arrays import array_of, collect
 from chainrule.frontends.context import Context
-from chainrule.frontends.elementwise import apply, describe, materialise, truth
+from chainrule.frontends.elementwise import apply, describe, materialise, reads, truth
 from chainrule.frontends.frames import Frame
 from chainrule.frontends.iteration import iterable
 from chainrule.frontends.joins import merge_branches
@@ -34,7 +34,7 @@ from chainrule.frontends.values import (
     number,
 )
 from chainrule.ir.build import boolean, integer
-from chainrule.ir.nodes import Block, Const, If
+from chainrule.ir.nodes import Atom, Block, Carry, Const, If, Merge, Var
 
 _BINARY = {
     ast.Add: "add",
@@ -78,6 +78,22 @@ def expression(frame: Frame, node: ast.expr) -> Any:
         raise frame.ctx.refuse(node)
     with frame.ctx.at(node, frame.parsed, frame.quiet):
         return handler(frame, node)
+
+
+def in_turn(frame: Frame, held: list[Any], node: ast.expr) -> Any:
+    """The value of `node`, which is evaluated after `held`: those do not see what it writes."""
+    ctx = frame.ctx
+    late = [k for k, value in enumerate(held) if isinstance(value, Lazy)]
+    if not late:
+        return expression(frame, node)
+    state, mark = ctx.snapshot(), len(ctx.writes)
+    value = expression(frame, node)
+    if {a.base for k in late for a in reads(held[k])}.isdisjoint(ctx.writes[mark:]):
+        return value
+    ctx.restore(state)
+    for k in late:
+        held[k] = materialise(ctx, held[k])
+    return expression(frame, node)
 
 
 def _constant(frame: Frame, node: ast.Constant) -> Any:
@@ -125,8 +141,9 @@ def _sequences(ctx: Context, name: str, a: Any, b: Any) -> Any:
 
 
 def _bin_op(frame: Frame, node: ast.BinOp) -> Any:
-    left = expression(frame, node.left)
-    return binary(frame, node.op, left, expression(frame, node.right))
+    held = [expression(frame, node.left)]
+    right = in_turn(frame, held, node.right)
+    return binary(frame, node.op, held[0], right)
 
 
 def _unary_op(frame: Frame, node: ast.UnaryOp) -> Any:
@@ -202,8 +219,9 @@ def _compare(frame: Frame, node: ast.Compare) -> Any:
     left = expression(frame, node.left)
     result: Any = None
     for op, right_node in zip(node.ops, node.comparators, strict=True):
-        right = expression(frame, right_node)
-        one = _compare_pair(frame, op, left, right)
+        held = [left]
+        right = in_turn(frame, held, right_node)
+        one = _compare_pair(frame, op, held[0], right)
         result = one if result is None else apply(ctx, "logical_and", result, one, weak=True)
         left = right
     return result
@@ -267,8 +285,9 @@ def _if_exp(frame: Frame, node: ast.IfExp) -> Any:
 
 def _subscript(frame: Frame, node: ast.Subscript) -> Any:
     ctx = frame.ctx
-    owner = expression(frame, node.value)
-    key = expression(frame, node.slice)
+    held = [expression(frame, node.value)]
+    key = in_turn(frame, held, node.slice)
+    owner = held[0]
     if isinstance(owner, Bottom):
         return BOTTOM
     if isinstance(owner, Record) and issubclass(owner.cls, tuple):
@@ -358,7 +377,7 @@ def _call(frame: Frame, node: ast.Call) -> Any:
                 raise frame.ctx.fail(f"*{describe(inner)}: only tuples and lists can be unpacked into arguments")
             args += inner
         else:
-            args.append(expression(frame, a))
+            args.append(in_turn(frame, args, a))
     kwargs: dict[str, Any] = {}
     for k in node.keywords:
         value = expression(frame, k.value)
@@ -511,7 +530,58 @@ def _collected(frame: Any, node: Any, source: Iterable) -> Any:
 
 
 def _filtered(frame: Any, node: Any, source: Iterable) -> Any:
-    raise frame.ctx.fail("a comprehension with a condition or several ranges: write loops that sum or store")
+    """Several ranges, or conditions: one pass counts the items, another stores them."""
+    ctx = frame.ctx
+    kinds: list[Number] = []
+
+    def probe(at: Atom) -> Atom:
+        value = expression(frame, node.elt)
+        if not isinstance(value, Number):
+            raise ctx.fail(f"a list of {describe(value)} by a comprehension: make an array and fill its rows")
+        kinds.append(value)
+        return ctx.let("add", at, integer(1))
+
+    count = _walk(frame, node, 0, source, integer(0), probe)
+    array = ctx.new(kinds[0].dtype, (count,), hint="items")
+
+    def put(at: Atom) -> Atom:
+        value = expression(frame, node.elt)
+        ctx.builder.store(array.var, (at,), ctx.builder.cast(value.atom, array.dtype))
+        return ctx.let("add", at, integer(1))
+
+    _walk(frame, node, 0, source, integer(0), put)
+    return ListArray(array, kinds[0].weak)
+
+
+def _walk(frame: Frame, node: Any, depth: int, source: Any, at: Atom, visit: Callable[[Atom], Atom]) -> Atom:
+    """The loops of a comprehension; `at` counts the items."""
+    ctx, generator = frame.ctx, node.generators[depth]
+    source = source if depth == 0 else iterable(ctx, expression(frame, generator.iter))
+
+    def inner(at: Atom) -> Atom:
+        if depth + 1 < len(node.generators):
+            return _walk(frame, node, depth + 1, None, at, visit)
+        return visit(at)
+
+    param, out = Var("at", at.type), Var("at", at.type)
+    with ctx.loop(source.count, "k") as loop:
+        ctx.language.assign(frame, generator.target, source.item(loop.index))
+        after = _where_all(frame, list(generator.ifs), param, inner)
+        loop.carries.append(Carry(param, at, after, out))
+    return out
+
+
+def _where_all(frame: Frame, tests: list[ast.expr], at: Atom, visit: Callable[[Atom], Atom]) -> Atom:
+    if not tests:
+        return visit(at)
+    ctx = frame.ctx
+    choice = If(condition(frame, tests[0]), Block(), Block())
+    with ctx.inside(choice.then):
+        after = _where_all(frame, tests[1:], at, visit)
+    out = Var("at", at.type)
+    choice.merges.append(Merge(out, after, at))
+    ctx.builder.emit(choice)
+    return out
 
 
 def repeated(ctx: Context, item: Number, count: Number) -> ListArray:

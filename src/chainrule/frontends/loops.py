@@ -37,7 +37,7 @@ from chainrule.frontends.joins import (
 )
 from chainrule.frontends.values import ArrayRef, Bottom, Conflict, Number, undefined
 from chainrule.ir.build import integer
-from chainrule.ir.nodes import Atom, Block, Carry, Scalar, Slice, Var
+from chainrule.ir.nodes import Atom, Block, Carry, Const, Scalar, Slice, Var
 
 __all__ = ["Loop", "Plan", "run_loop"]
 
@@ -64,6 +64,7 @@ class Leaf:
     value: Any = None
     carries: list[Carry] = field(default_factory=list)
     after: Any = None
+    window: bool = False
 
 
 class _Again(Exception):
@@ -130,7 +131,10 @@ class Loop:
             init = self.ctx.builder.cast(value.atom, dtype, hint=name)
             leaf.carries = [self._carry(name, init)]
             leaf.value = Number(leaf.carries[0].param, weak)
-        elif kind == "path":
+        elif kind in ("path", "window"):
+            if kind == "window":
+                leaf.before = value = _window(self.ctx, value)
+                leaf.kind, leaf.window = "path", True
             leaf.carries = [self._carry("at", init) for init in path_atoms(value.path)]
         elif kind == "buffer":
             source = copy_of(self.ctx, value) if value.dtype == dtype else cast(self.ctx, value, dtype)
@@ -275,7 +279,16 @@ class Loop:
         return self._settle_array(key, leaf, end, body)
 
     def _settle_array(self, key: Key, leaf: Leaf, end: ArrayRef, body: Block) -> bool:
+        if leaf.window and end.base is leaf.value.base:
+            bounds = _bounds(self.ctx, end)
+            if bounds is not None:
+                for carry, atom in zip(leaf.carries, bounds, strict=True):
+                    carry.next = atom
+                return False
         walks = end.base is leaf.value.base and end.path and same_shape(end.path, leaf.value.path)
+        if leaf.kind == "same" and not walks and _is_whole_of(leaf.value, end):
+            self.plan.kinds[key] = ("window", "", True)
+            return True
         if leaf.kind == "path" and walks:
             for carry, atom in zip(leaf.carries, path_atoms(end.path), strict=True):
                 carry.next = atom
@@ -303,14 +316,15 @@ class Loop:
         for (name, _), (leaf, end) in moved.items():
             outer = leaf.before.base in ctx.parameters or not self.alone(leaf.before.base, name)
             twice = bases.count(end.base) > 1 or end.base not in born
-            if (leaf.value.base in self.written and outer) or (twice and (self.written & ({end.base} | buffers))):
+            stale = leaf.before.base in self.written or (outer and leaf.value.base in self.written)
+            if stale or (twice and self.written & ({end.base} | buffers)):
                 raise ctx.fail(
                     f"{name!r} is another array after an iteration, and is written to while it may be the same "
                     f"array as another variable: write {name} = {name}.copy() before writing to it"
                 )
             if outer or twice:
                 why = f"{name!r} may be the same array as another one since a loop above: copy it before writing to it"
-                ctx.frozen[leaf.value.base] = why
+                ctx.frozen[leaf.value.base] = ctx.frozen[leaf.before.base] = why
                 if end.base not in born | buffers:
                     ctx.frozen[end.base] = why
         held = {
@@ -346,3 +360,40 @@ class Loop:
         for base in self.written:
             if base in ctx.frozen and not any(base is p.base for p, _, _ in self.shared):
                 raise ctx.fail(ctx.frozen[base])
+
+
+def _is_whole_of(array: ArrayRef, end: ArrayRef) -> bool:
+    """Whether `end` is a window of `array`, an array of its own: ``x = x[k:]``."""
+    return (
+        not array.path
+        and end.base is array.base
+        and bool(end.path)
+        and all(s.kind == "index" and all(isinstance(i, Slice) and i.step is None for i in s.items) for s in end.path)
+    )
+
+
+def _bounds(ctx: Context, end: ArrayRef) -> list[Atom] | None:
+    """Lower and upper bound along each axis of a window of a window …, None if that cannot be said."""
+    found: list[tuple[Atom, Atom]] = [(integer(0), d) for d in ctx.dims(end.base)]
+    for depth, step in enumerate(end.path):
+        if len(step.items) != len(found) or not all(isinstance(i, Slice) and i.step is None for i in step.items):
+            return None
+        for k, (item, (low, high)) in enumerate(zip(step.items, found, strict=True)):
+            lower, upper = item.lower, item.upper
+            if (depth and not _is_plain(lower, 1)) or (depth and not _is_plain(upper, -1)):
+                return None
+            first = low if lower is None else lower if not depth else ctx.let("add", low, lower)
+            last = high if upper is None else upper if not depth else ctx.let("add", high, upper)
+            found[k] = (first, last)
+    return [bound for pair in found for bound in pair]
+
+
+def _is_plain(bound: Atom | None, sign: int) -> bool:
+    """Whether a bound is left out, or a constant that is counted from the end it belongs to."""
+    return bound is None or (isinstance(bound, Const) and bound.value * sign > 0)
+
+
+def _window(ctx: Context, array: ArrayRef) -> ArrayRef:
+    """The whole of an array, as a view with bounds."""
+    items = [Slice(integer(0), d, None) for d in array.dims]
+    return ctx.view(array, "index", items, array.dims, array.contiguous)

@@ -23,7 +23,7 @@ from chainrule.frontends.values import (
     Static,
     Transformed,
 )
-from chainrule.ir.nodes import Array, Atom, Block, Call, Function, Scalar, Type, Var
+from chainrule.ir.nodes import Array, Atom, Block, Call, Const, Function, Scalar, Type, Var
 from chainrule.ir.walk import Renaming, find_writes, free_variables, nodes_of
 
 __all__ = ["call_function", "is_active", "lift", "signature"]
@@ -41,7 +41,7 @@ class _Entry:
 
 @dataclass(frozen=True)
 class _Leaf:
-    type: Type
+    type: Type | None  # None: the result is None
     weak: bool = False
 
 
@@ -83,17 +83,23 @@ def call_function(frame: Any, node: ast.FunctionDef | ast.Lambda) -> Any:
     args = [
         _atom(leaf) for value in frame.env.values() for leaf in leaves(value) if isinstance(leaf, (Number, ArrayRef))
     ]
-    outs = [Var(getattr(node, "name", "f"), leaf.type) for leaf in leaves(entry.template)]
-    ctx.builder.emit(Call(tuple(outs), entry.function, (*args, *(() if entry.busy else entry.extras))))
-    for value in frame.env.values():
-        for leaf in leaves(value):
-            if isinstance(leaf, ArrayRef):
-                ctx.writable(leaf)
-    values = [
-        Number(out, leaf.weak) if isinstance(out.type, Scalar) else ArrayRef(out, ctx.dims(out), out)
-        for out, leaf in zip(outs, leaves(entry.template), strict=True)
-    ]
-    return rebuild(entry.template, iter(values))
+    outs = [None if x.type is None else Var(getattr(node, "name", "f"), x.type) for x in leaves(entry.template)]
+    atoms = (*args, *(() if entry.busy else entry.extras))
+    ctx.builder.emit(Call(tuple(v for v in outs if v is not None), entry.function, atoms))
+    arrays = [x for value in frame.env.values() for x in leaves(value) if isinstance(x, ArrayRef)]
+    written = {a for a, p in zip(atoms, entry.function.params, strict=False) if p in entry.function.writes}
+    for array in arrays:
+        if entry.busy or array.var in written:
+            ctx.writable(array)
+    return rebuild(
+        entry.template, iter([_returned(ctx, v, x) for v, x in zip(outs, leaves(entry.template), strict=True)])
+    )
+
+
+def _returned(ctx: Context, out: Var | None, leaf: _Leaf) -> Any:
+    if out is None:
+        return Static(None)
+    return Number(out, leaf.weak) if isinstance(out.type, Scalar) else ArrayRef(out, ctx.dims(out), out)
 
 
 def _atom(leaf: Number | ArrayRef) -> Atom:
@@ -139,15 +145,19 @@ def _read(frame: Any, node: Any, entry: _Entry) -> Any:
     result = rebuild(result, iter([_result(sub, leaf) for leaf in leaves(result)]))
     function = entry.function
     function.params, function.body = tuple(params), sub.stack[0]
-    function.results = tuple(_atom(leaf) for leaf in leaves(result))
+    function.results = tuple(_atom(leaf) for leaf in leaves(result) if not isinstance(leaf, Static))
     function.line = sub.builder.line
-    return rebuild(
-        result,
-        iter([_Leaf(_atom(v).type, isinstance(v, Number) and v.weak) for v in leaves(result)]),
-    )
+    return rebuild(result, iter([_leaf(v) for v in leaves(result)]))
 
 
-def _parameter(ctx: Context, name: str, leaf: Any, params: list[Var]) -> Any:
+def _leaf(value: Any) -> _Leaf:
+    if isinstance(value, Static):
+        return _Leaf(None)
+    return _Leaf(_atom(value).type, isinstance(value, Number) and value.weak)
+
+
+def _parameter(ctx: Context, name: str, leaf: Any, params: list[Var], known: bool = False) -> Any:
+    """A parameter like `leaf`; `known`: extents that are known of it are known of the parameter."""
     if isinstance(leaf, Number):
         params.append(Var(name, Scalar(leaf.dtype)))
         return Number(params[-1], leaf.weak)
@@ -155,7 +165,8 @@ def _parameter(ctx: Context, name: str, leaf: Any, params: list[Var]) -> Any:
         var = Var(name, Array(leaf.dtype, leaf.ndim))
         params.append(var)
         ctx.parameters.add(var)
-        return ArrayRef(var, ctx.dims(var), var, contiguous=False)
+        dims = tuple(d if known and isinstance(d, Const) else ctx.dim(var, k) for k, d in enumerate(leaf.dims))
+        return ArrayRef(var, dims, var, contiguous=known and leaf.contiguous)
     return leaf
 
 
@@ -166,6 +177,8 @@ def _result(ctx: Context, leaf: Any) -> Any:
         if not own or leaf.base in ctx.frozen:
             copy = ctx.builder.copy(leaf.var, "result")
             return ArrayRef(copy, leaf.dims, copy)
+        return leaf
+    if isinstance(leaf, Static) and leaf.value is None:
         return leaf
     if not isinstance(leaf, Number):
         raise ctx.fail("a recursive function returns numbers, arrays and tuples of them")
@@ -218,7 +231,9 @@ def lift(ctx: Context, values: Any, run: Any) -> tuple[Function, Any, tuple[Var,
     block = Block()
     frozen, written = dict(ctx.frozen), len(ctx.writes)
     with ctx.inside(block):
-        inner = [rebuild(v, iter([_parameter(ctx, "x", leaf, params) for leaf in leaves(v)])) for v in values]
+        inner = [
+            rebuild(v, iter([_parameter(ctx, "x", leaf, params, known=True) for leaf in leaves(v)])) for v in values
+        ]
         result = run(inner)
         result = rebuild(result, iter([materialise(ctx, leaf, "y") for leaf in leaves(result)]))
     ctx.frozen = frozen

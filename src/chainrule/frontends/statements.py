@@ -11,9 +11,11 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from chainrule.frontends import indexing
 from chainrule.frontends.context import Context
-from chainrule.frontends.elementwise import describe, materialise, truth
+from chainrule.frontends.elementwise import apply, describe, materialise, truth
 from chainrule.frontends.expressions import binary, closure, condition, expression, in_place, message_parts
 from chainrule.frontends.frames import Frame
 from chainrule.frontends.iteration import iterable
@@ -36,6 +38,7 @@ from chainrule.frontends.values import (
 )
 from chainrule.ir.build import boolean, integer
 from chainrule.ir.nodes import Block, Carry, Check, Const, For, If, Print, Raise, Var, While
+from chainrule.ir.walk import acts
 
 UNROLL = 64
 _STRAIGHT: weakref.WeakKeyDictionary[ast.AST, list[ast.stmt]] = weakref.WeakKeyDictionary()
@@ -140,14 +143,31 @@ def _aug_assign(frame: Frame, stmt: ast.AugAssign) -> None:
                 frame.bind(name, binary(frame, stmt.op, old, value))
         case ast.Subscript(value=owner, slice=index):
             container, key = expression(frame, owner), expression(frame, index)
+            state, mark = ctx.snapshot(), len(ctx.writes)
             value = expression(frame, stmt.value)
             if isinstance(value, Bottom):
                 return
             if isinstance(container, (list, dict)):
                 raise ctx.refuse("container-store")
-            indexing.augment(ctx, container, key, in_place(frame, stmt.op), value)
+            if isinstance(container, ArrayRef) and len(ctx.writes) > mark:
+                ctx.restore(state)
+                _augment_old(frame, container, key, stmt)
+            else:
+                indexing.augment(ctx, container, key, in_place(frame, stmt.op), value)
         case _:
             raise ctx.refuse(stmt.target)
+
+
+def _augment_old(frame: Frame, container: ArrayRef, key: Any, stmt: ast.AugAssign) -> None:
+    """``a[k] op= value`` where `value` writes to arrays: the old elements are read before, but for a view of them."""
+    ctx, op = frame.ctx, in_place(frame, stmt.op)
+    key = tuple(materialise(ctx, k) for k in key) if isinstance(key, tuple) else materialise(ctx, key)
+    old = materialise(ctx, indexing.subscript(ctx, container, key))
+    value = expression(frame, stmt.value)
+    if isinstance(old, ArrayRef) and old.base is container.base:
+        indexing.augment(ctx, old, None, op, value)
+    else:
+        indexing.assign(ctx, container, key, apply(ctx, op, old, value))
 
 
 def _no_bottom(value: Any, instead: Any) -> Any:
@@ -222,6 +242,8 @@ def _while(frame: Frame, stmt: ast.While) -> None:
         with ctx.inside(head):
             loop.start()
             test = condition(frame, stmt.test)
+        if acts(head):
+            raise _ActsError
         if isinstance(test, Const) and not test.value:
             test = boolean(False)
         with ctx.inside(body):
@@ -230,7 +252,39 @@ def _while(frame: Frame, stmt: ast.While) -> None:
             loop.finish(body)
         ctx.builder.emit(While(head, test, body, loop.carries))
 
-    _loop(frame, stmt, assigned_names(stmt.body), read)
+    state, before = ctx.snapshot(), dict(frame.env)
+    try:
+        _loop(frame, stmt, assigned_names(stmt.body), read)
+    except _ActsError:
+        ctx.restore(state)
+        frame.env.clear()
+        frame.env.update(before)
+        _tested_ahead(frame, stmt)
+
+
+class _ActsError(Exception):
+    """The test of a loop writes to memory, which the head of a `While` may not."""
+
+
+def _tested_ahead(frame: Frame, stmt: ast.While) -> None:
+    """``more = test; while more: ...; more = test``."""
+    ctx, more = frame.ctx, f".more{stmt.lineno}"
+    frame.env[more] = Number(condition(frame, stmt.test))
+
+    def read(loop: Loop) -> None:
+        head, body = Block(), Block()
+        with ctx.inside(head):
+            loop.start()
+            test = truth(ctx, frame.env[more])
+        with ctx.inside(body):
+            loop.start()
+            _block(frame, stmt.body)
+            frame.env[more] = Number(condition(frame, stmt.test))
+            loop.finish(body)
+        ctx.builder.emit(While(head, test, body, loop.carries))
+
+    _loop(frame, stmt, assigned_names(stmt.body), read, more)
+    del frame.env[more]
 
 
 def _for(frame: Frame, stmt: ast.For) -> None:
@@ -315,7 +369,9 @@ def _guarded(frame: Frame, stmt: ast.For, items: Iterable, guard: ast.expr) -> C
     return read
 
 
-def _loop(frame: Frame, stmt: ast.For | ast.While, names: list[str], read: Callable[[Loop], None]) -> None:
+def _loop(
+    frame: Frame, stmt: ast.For | ast.While, names: list[str], read: Callable[[Loop], None], *also: str
+) -> None:
     live = frame.live
     wanted = names
     if live is not None:
@@ -323,7 +379,7 @@ def _loop(frame: Frame, stmt: ast.For | ast.While, names: list[str], read: Calla
         wanted = [n for n in names if n in keep]
     key = (stmt, *(f.node for f in frame.ctx.frames))
     plan = frame.ctx.plans.setdefault(key, Plan())
-    run_loop(frame.ctx, frame.env, wanted, plan, frame.alone, read)
+    run_loop(frame.ctx, frame.env, [*wanted, *also], plan, frame.alone, read)
     for name in names:
         if name not in wanted:  # read by nobody any more
             frame.env.pop(name, None)
@@ -397,6 +453,15 @@ def _assert(frame: Frame, stmt: ast.Assert) -> None:
     frame.ctx.builder.emit(Check(test, "AssertionError", parts))
 
 
+def _with(frame: Frame, stmt: ast.With) -> None:
+    """``with np.errstate(...)`` says nothing here: derivative and primal never warn."""
+    for item in stmt.items:
+        call = item.context_expr
+        found = expression(frame, call.func) if isinstance(call, ast.Call) else None
+        if not (isinstance(found, Static) and found.value is np.errstate) or item.optional_vars is not None:
+            raise frame.ctx.refuse(stmt)
+
+
 def _pass(frame: Frame, stmt: ast.stmt) -> None:
     return
 
@@ -412,5 +477,6 @@ _STATEMENTS: dict[type[ast.stmt], Callable[[Frame, Any], None]] = {
     ast.Expr: _expr,
     ast.Raise: _raise,
     ast.Assert: _assert,
+    ast.With: _with,
     ast.Pass: _pass,
 }

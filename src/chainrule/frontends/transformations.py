@@ -275,10 +275,10 @@ def _grad(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any], **
     return (gradient, value[1]) if options.get("has_aux") else gradient
 
 
-def _tangents(ctx: Context, lifted: _Lifted, tangents: Sequence[Any]) -> list[Any]:
+def _tangents(ctx: Context, args: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
     """The given tangents in the dtypes of what they belong to."""
     made = []
-    for a, t in zip(lifted.args, tangents, strict=False):
+    for a, t in zip(args, tangents, strict=True):
         if not alike(a, t):
             raise ctx.fail(f"the tangent {describe(t)} does not fit {describe(a)}")
         for leaf, d in zip(leaves(a), leaves(t), strict=True):
@@ -310,14 +310,17 @@ def _jvp(frame: Any, function: Any, primals: Any, tangents: Any) -> Any:
         or len(primals) != len(tangents)
     ):
         raise ctx.fail("jvp takes a tuple of primals and a tuple of as many tangents")
-    lifted = _Lifted(frame, function, list(primals), {}, range(len(primals)))
-    return lifted.push(_tangents(ctx, lifted, tangents))
+    return _pushed(frame, function, [primals, tangents], {}, tuple(range(len(primals))))
 
 
 def _vjp(frame: Any, function: Any, *primals: Any, has_aux: Any = None) -> Any:
     if has_aux is not None:
         raise frame.ctx.fail("vjp with has_aux inside a program")
-    lifted = _Lifted(frame, function, list(primals), {}, range(len(primals)))
+    return _pullback(frame, function, list(primals), {}, range(len(primals)))
+
+
+def _pullback(frame: Any, function: Any, primals: list[Any], kwargs: dict[str, Any], chosen: Sequence[int]) -> Any:
+    lifted = _Lifted(frame, function, primals, kwargs, chosen)
     value = lifted.value()
 
     def pullback(frame: Any, ct: Any) -> Any:
@@ -339,20 +342,24 @@ def _linearize(frame: Any, function: Any, *primals: Any) -> Any:
     value = lifted.value()
 
     def pushforward(frame: Any, *tangents: Any) -> Any:
-        return lifted.push(_tangents(frame.ctx, lifted, tangents))[1]
+        return lifted.push(_tangents(frame.ctx, lifted.args, tangents))[1]
 
     return value, Bound(pushforward, ())
 
 
-def _pushed(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    return _jvp(frame, function, *args)
+def _pushed(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any], argnums: tuple[int, ...]) -> Any:
+    """Value and tangent: ``(primals, tangents of the chosen ones)``."""
+    primals, tangents = args
+    lifted = _Lifted(frame, function, list(primals), kwargs, argnums)
+    return lifted.push(_tangents(frame.ctx, [lifted.args[k] for k in argnums], tangents))
 
 
-def _pulled(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """The cotangents of all primals: ``f, (primals, ct)``."""
+def _pulled(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any], argnums: tuple[int, ...]) -> Any:
+    """The cotangents of the chosen primals: ``(primals, ct)``."""
     primals, ct = args
-    _, pullback = _vjp(frame, function, *primals)
-    return _call(frame, pullback, [ct], {})
+    _, pullback = _pullback(frame, function, list(primals), kwargs, argnums)
+    cts = _call(frame, pullback, [ct], {})
+    return tuple(cts[k] for k in argnums)
 
 
 def _hvp(frame: Any, function: Any, primals: Any, tangents: Any) -> Any:

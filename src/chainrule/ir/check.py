@@ -52,7 +52,7 @@ from chainrule.ir.nodes import (
     View,
     While,
 )
-from chainrule.ir.walk import blocks, defines, effects, find_writes, nodes_of, roots_of, storage
+from chainrule.ir.walk import acts, defines, find_writes, nodes_of, roots_of, storage
 
 __all__ = ["MalformedError", "check"]
 
@@ -351,7 +351,7 @@ class _Checker:
         own = self.block(node.head, params)
         self.place = node
         self.expect(node.test, _BOOL)
-        self.demand(not any(_acts(n) for n in nodes_of(node.head)), "the head has an effect")
+        self.demand(not acts(node.head), "the head has an effect")
         self.close(own - set(params))
         self.leave(node, self.block(node.body) | set(params))
 
@@ -364,10 +364,6 @@ class _Checker:
 
     def write(self, node: Print) -> None:
         self.parts(node.parts)
-
-
-def _acts(node: Node) -> bool:
-    return isinstance(node, (Print, Raise)) or (not blocks(node) and any(True for _ in effects(node)))
 
 
 @functools.cache

@@ -39,6 +39,7 @@ from chainrule.ir.nodes import (
 
 __all__ = [
     "Renaming",
+    "acts",
     "blocks",
     "defines",
     "effects",
@@ -165,6 +166,11 @@ def effects(node: Node) -> Iterator[Var]:
     for inner in blocks(node):
         for n in inner:
             yield from effects(n)
+
+
+def acts(block: Block) -> bool:
+    """Whether running `block` does more than computing values: it writes to memory, prints or raises."""
+    return any(isinstance(node, (Print, Raise)) or any(True for _ in effects(node)) for node in nodes_of(block))
 
 
 class Renaming:

@@ -197,10 +197,10 @@ class Jitted:
         self.function = function
         self.options = options
         self._programs: dict[Any, list[Specialisation]] = {}
-        self._derived: dict[str, Jitted] = {}
+        self._derived: dict[Any, Jitted] = {}
         self._compiled_type: Any = None
         self._fast: Callable[[tuple[Any, ...]], Any] | None = None
-        functools.update_wrapper(self, _innermost(function))
+        functools.update_wrapper(self, _innermost(function), updated=())
         self.__transformation__ = Mark("jit", function, {}, weakref.ref(self))
 
     def __repr__(self) -> str:
@@ -241,36 +241,45 @@ class Jitted:
         """Whether native mode takes these arguments: none of them is traced."""
         return not is_traced(values)
 
-    def _derive(self, kind: str) -> Jitted:
-        """``kind(self)`` as a jitted function."""
-        made = self._derived.get(kind)
+    def _derive(self, kind: str, **options: Any) -> Jitted:
+        """``kind(self, **options)`` as a jitted function."""
+        key = (kind, *options.items())
+        made = self._derived.get(key)
         if made is None:
 
             def derived(*args: Any) -> Any:
                 raise AssertionError("read, never run")
 
-            marked: Any = mark(functools.wraps(_innermost(self))(derived), kind, self)
-            made = self._derived[kind] = marked
+            marked: Any = mark(functools.wraps(_innermost(self))(derived), kind, self, **options)
+            made = self._derived[key] = marked
         return made
+
+    def push(self, primals: Any, tangents: Any, chosen: tuple[int, ...], kwargs: dict[str, Any]) -> Any:
+        """Value and directional derivative in the `chosen` arguments."""
+        return self._derive("push", argnums=chosen)(primals, tangents, **kwargs)
+
+    def pull(self, primals: Any, ct: Any, chosen: tuple[int, ...], kwargs: dict[str, Any]) -> Any:
+        """The cotangents of the `chosen` arguments."""
+        return self._derive("pull", argnums=chosen)(primals, ct, **kwargs)
+
+    def names_written(self, *args: Any, **kwargs: Any) -> list[str]:
+        """The names of the arrays among the arguments that the function writes to."""
+        program = self.specialise(*args, **kwargs).program
+        return [p.hint for p in program.function.params if p in program.function.writes]
 
     def jvp(self, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
         """Value and directional derivative."""
-        return self._derive("push")(primals, tangents)
-
-    def pull(self, primals: tuple[Any, ...], ct: Any) -> Any:
-        """The cotangents of all primals."""
-        return self._derive("pull")(primals, ct)
+        return self.push(primals, tangents, tuple(range(len(primals))), {})
 
     def vjp(self, primals: tuple[Any, ...]) -> Any:
         """Value and pullback, which evaluates the function again."""
-        held = copy.deepcopy(primals)
-        return self(*copy.deepcopy(primals)), lambda ct: self.pull(held, ct)
+        held, everything = copy.deepcopy(primals), tuple(range(len(primals)))
+        return self(*copy.deepcopy(primals)), lambda ct: self.pull(held, ct, everything, {})
 
     def linearize(self, primals: tuple[Any, ...]) -> Any:
         """Value and pushforward, which evaluates the function again."""
         held = copy.deepcopy(primals)
-        push = self._derive("push")
-        return self(*copy.deepcopy(primals)), lambda *tangents: push(held, tangents)[1]
+        return self(*copy.deepcopy(primals)), lambda *tangents: self.jvp(held, tangents)[1]
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any], flat: list[Any]) -> Any:
         key = tuple([signature(a, flat, str(k)) for k, a in enumerate(args)])

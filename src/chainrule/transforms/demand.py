@@ -14,11 +14,12 @@ A value that was stored is found in its cell under the same conditions.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from chainrule.ir.build import INT, Builder, integer
 from chainrule.ir.nodes import Array, Atom, Carry, Dim, For, Incr, Let, Load, Node, Slice, Store, Var, View, While
+from chainrule.ir.ops import PREDICATES
 from chainrule.transforms.indices import same
 from chainrule.transforms.mirror import Mirror
 from chainrule.transforms.places import Place, Region
@@ -26,11 +27,9 @@ from chainrule.transforms.residuals import Frame, Recording, Residuals, distance
 
 __all__ = ["Demand", "Plan"]
 
-_CHEAP = frozenset(
-    ["add", "subtract", "multiply", "negative", "cast", "where", "maximum", "minimum", "absolute", "sign", "square"]
-    + ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "isnan", "isinf", "isfinite"]
-    + ["logical_and", "logical_or", "logical_not", "logical_xor", "signbit", "conjugate", "real", "imag"]
-)
+_ARITHMETIC = ["add", "subtract", "multiply", "negative", "square", "absolute", "sign", "maximum", "minimum"]
+_CHEAP = PREDICATES.union(_ARITHMETIC, ["cast", "where", "conjugate", "real", "imag"])
+_MANY = 32  # iterations of a loop
 _NOTHING: frozenset[Var] = frozenset()
 
 
@@ -38,9 +37,16 @@ class Plan(NamedTuple):
     """What is decided before a sweep."""
 
     restored: frozenset[Var] = frozenset()  # the memory that is brought back to its former state
+    expanded: frozenset[Var] = frozenset()  # the arrays born in loops that are rows of longer ones
     kept: frozenset[Var] = frozenset()  # what an earlier sweep could not do without: it costs nothing more
-    forward: frozenset[Node] = frozenset()  # the loops whose reverse runs in their own order
     relied: frozenset[Node] | None = None  # the statements whose cells an earlier sweep asked for again; None: any
+
+
+class Way(NamedTuple):
+    """A way to have a value: what would have to be kept for it, and what gives it."""
+
+    lack: frozenset[Var]
+    take: Callable[[], Atom]
 
 
 class Demand:
@@ -55,7 +61,8 @@ class Demand:
         self.mirrors: dict[Region, Mirror] = {}  # of the regions around the statement being reversed
         self.sought: set[Var] = set()  # what is to be found in a cell whose index may not depend on it
         self.relied: set[Node] = set()  # the statements whose cells are asked for again once they are restored
-        self.wanted: set[Var] = set()  # the memory whose restoring might save something
+        self.wanted: dict[Var, None] = {}  # the memory whose restoring might save something
+        self.missed: dict[Var, None] = {}  # the arrays whose expansion might
 
     @contextlib.contextmanager
     def at(self, region: Region) -> Iterator[Mirror]:
@@ -76,34 +83,55 @@ class Demand:
         with self.at(place.region) as mirror:
             known = mirror.values.get(atom)
             if known is None:
-                known = mirror.values[atom] = self._obtain(atom, place)
+                known = mirror.values[atom] = self._way(atom, place).take()
         return known
 
     def all(self, atoms: Iterable[Atom]) -> tuple[Atom, ...]:
         return tuple(self.need(a) for a in atoms)
 
-    def _obtain(self, var: Var, place: Place) -> Atom:
+    # -- where a value comes from
+
+    def lack(self, *atoms: Atom | None) -> frozenset[Var]:
+        """What would have to be kept, and is not yet, to have these."""
+        found = _NOTHING
+        for atom in atoms:
+            if isinstance(atom, Var):
+                place = self.places.places[atom]
+                if place.region.parent is not None and atom not in self.mirrors[place.region].values:
+                    found |= self._way(atom, place).lack
+        return found
+
+    def weight(self, kept: Iterable[Var]) -> int:
+        """What it costs to keep these: more in inner loops, and an array as much as a loop over it."""
+        return sum(_MANY ** (self.places.places[v].region.depth + getattr(v.type, "ndim", 0)) for v in kept)
+
+    def _way(self, var: Var, place: Place) -> Way:
+        """The cheapest way to have `var`."""
+        known = var in self.residuals.kept or var in self.plan.kept
+        keep = Way(_NOTHING if known else frozenset([var]), lambda: self._kept(var, place))
+        limit = self.weight(keep.lack)
+        for way in self._others(var, place):
+            cost = self.weight(way.lack)
+            if cost < limit or (cost == limit and (not cost or isinstance(place.node, Let))):
+                return way
+        return keep
+
+    def _others(self, var: Var, place: Place) -> Iterator[Way]:
+        """The ways to have `var` without keeping it."""
         node = place.node
         match node:
-            case Let(op=op, args=args) if self._recomputed(var, node):
-                values = self.all(args)
-                if op == "cast":
-                    return self.build.cast(values[0], var.type.dtype, hint=var.hint)
-                return self.build.let(op, *values, hint=var.hint)
-            case Load(array=array, index=index) if self._reloaded(node, place):
-                return self.build.load(self.array(array), *self.all(index), hint=var.hint)
-            case Dim(array=array, axis=axis) if self._measured(node):
-                return self.build.dim(self.array(array), axis)
+            case Let(args=args) if self._cheap(node):
+                yield Way(self.lack(*args), lambda: self._recomputed(node))
+            case Load(array=array, index=index) if self.reachable(array):
+                if self.indices.final(node) or self._restored(node, array, place):
+                    yield Way(self.lack(*index) | self.detour(array), lambda: self._loaded(array, index, var))
+            case Dim(array=array, axis=axis) if self.reachable(array) and not self._grows(array):
+                yield Way(self.detour(array), lambda: self.build.dim(self.array(array), axis))
         carry = _carry(var, place)
-        if carry is not None and self._stride(carry) is not None and not self.lack(carry.init):
-            return self._counted(carry, place)
-        if carry is not None and self._runs_along(carry, place):
-            return self.mirrors[place.region].forward[var].param
-        store = self._cell(var, place)
-        if store is not None:
-            with self._looking_for(var):
-                return self.build.load(self.array(store.array), *self.all(store.index), hint=var.hint)
-        return self._kept(var, place)
+        stride = None if carry is None else self._stride(carry)
+        if carry is not None and stride is not None:
+            yield Way(self.lack(carry.init), lambda: self._counted(carry, place, stride))
+        yield from self._cells(var, place)
 
     def _kept(self, var: Var, place: Place) -> Atom:
         residual = self.residuals.keep(var)
@@ -113,60 +141,20 @@ class Demand:
         number = self.number(self.mirrors[loop])
         return self.build.load(self.residuals.export(residual), *number, hint=var.hint)
 
-    # -- what it would cost
-
-    def lack(self, *atoms: Atom | None) -> frozenset[Var]:
-        """What would have to be kept, and is not yet, to have these."""
-        found = _NOTHING
-        for atom in atoms:
-            if isinstance(atom, Var):
-                found |= self._lack(atom)
-        return found
-
-    def _lack(self, var: Var) -> frozenset[Var]:
-        place = self.places.places[var]
-        if place.region.parent is None or var in self.mirrors[place.region].values:
-            return _NOTHING
-        if var in self.residuals.kept:
-            return _NOTHING
-        node = place.node
-        match node:
-            case Let():
-                if self._cheap(node):
-                    lack = self.lack(*node.args)
-                    if len(lack) <= 1:
-                        return lack
-            case Load():
-                if self._reloaded(node, place):
-                    return _NOTHING
-            case Dim():
-                if self._measured(node):
-                    return _NOTHING
-        carry = _carry(var, place)
-        if carry is not None:
-            if self._stride(carry) is not None:
-                return self.lack(carry.init)
-            if self._runs_along(carry, place):
-                return _NOTHING
-        if var in self.plan.kept or self._cell(var, place) is not None:
-            return _NOTHING
-        return frozenset([var])
-
     def _cheap(self, node: Let) -> bool:
         return node.op in _CHEAP or node.out.type.dtype == "int64"
 
-    def _recomputed(self, var: Var, node: Let) -> bool:
-        if not self._cheap(node):
-            return False
-        lack = self.lack(*node.args)
-        return not lack or (len(lack) == 1 and var not in self.residuals.kept)
+    def _recomputed(self, node: Let) -> Atom:
+        values = self.all(node.args)
+        if node.op == "cast":
+            return self.build.cast(values[0], node.out.type.dtype, hint=node.out.hint)
+        return self.build.let(node.op, *values, hint=node.out.hint)
 
-    def _reloaded(self, node: Load, place: Place) -> bool:
-        if not self.reachable(node.array) or self.lack(*node.index):
-            return False
-        if self.indices.final(node):
-            return True
-        return self._restored(node, node.array, place)
+    def _loaded(self, array: Var, index: tuple[Atom, ...], var: Var) -> Atom:
+        return self.build.load(self.array(array), *self.all(index), hint=var.hint)
+
+    def _grows(self, array: Var) -> bool:
+        return self.places.root(array) in self.places.reserved
 
     def _restored(self, node: Node, array: Var, place: Place) -> bool:
         """Whether the memory of `array` is, at the statement being reversed, what it was at the `place` of `node`."""
@@ -180,11 +168,30 @@ class Demand:
             self.relied.add(node)
             return True
         if self.indices.restorable(memory):
-            self.wanted.add(memory)
+            self.wanted[memory] = None
         return False
+
+    def _cells(self, var: Var, place: Place) -> Iterator[Way]:
+        """The stores of `var` whose cells still hold it."""
+        for store in self.places.stores.get(var, ()):
+            where = self.places.positions[store]
+            if var in self.sought or where.region is not place.region or not self.reachable(store.array):
+                continue
+            undone = self.places.memory(store.array) in self.plan.restored
+            before = self.mirrors[where.region].at < where.position
+            final = self.indices.final(store) and not (undone and before)
+            if final or (not before and self._restored(store, store.array, where)):
+                with self._looking_for(var):
+                    lack = self.lack(*store.index) | self.detour(store.array)
+                yield Way(lack, lambda store=store: self._found(store, var))  # type: ignore[misc]
+
+    def _found(self, store: Store, var: Var) -> Atom:
+        with self._looking_for(var):
+            return self._loaded(store.array, store.index, var)
 
     @contextlib.contextmanager
     def _looking_for(self, var: Var) -> Iterator[None]:
+        """Meanwhile `var` is not looked for in a cell whose index depends on it."""
         self.sought.add(var)
         yield
         self.sought.discard(var)
@@ -198,9 +205,8 @@ class Demand:
         step = self.indices.form(carry.next).plus(self.indices.form(carry.param), -1)
         return None if step.terms else step.number
 
-    def _counted(self, carry: Carry, place: Place) -> Atom:
-        node, stride = place.region.owner, self._stride(carry)
-        assert stride is not None
+    def _counted(self, carry: Carry, place: Place, stride: int) -> Atom:
+        node = place.region.owner
         if isinstance(node, For):
             trip = distance(self.build, node, self.need(node.lower), self.need(node.index))
         else:
@@ -208,52 +214,26 @@ class Demand:
         grown = self.build.let("multiply", trip, integer(stride))
         return self.build.let("add", self.need(carry.init), grown, hint=carry.param.hint)
 
-    def _runs_along(self, carry: Carry, place: Place) -> bool:
-        """Whether `carry` is computed anew in the reverse of its loop, which then runs in the primal order."""
-        mirror, param = self.mirrors[place.region], carry.param
-        if place.region.owner not in self.plan.forward or param in self.sought or self.lack(carry.init):
-            return False
-        own = Var(param.hint, param.type)
-        mirror.values[param] = own
-        with self._looking_for(param):
-            if self.lack(carry.next):
-                del mirror.values[param]
-                return False
-            with self.at(place.region):
-                after = self.need(carry.next)
-        mirror.forward[param] = Carry(own, self.need(carry.init), after, Var(param.hint, param.type))
-        return True
-
-    def _measured(self, node: Dim) -> bool:
-        return self.reachable(node.array) and self.places.root(node.array) not in self.places.reserved
-
-    def _cell(self, var: Var, place: Place) -> Store | None:
-        """A store of `var` whose cell still holds it, and can be found without `var`."""
-        if var in self.sought:
-            return None
-        for store in self.places.stores.get(var, ()):
-            where = self.places.positions[store]
-            with self._looking_for(var):
-                if where.region is not place.region or not self.reachable(store.array) or self.lack(*store.index):
-                    continue
-            undone = self.places.memory(store.array) in self.plan.restored
-            before = self.mirrors[where.region].at < where.position
-            if self.indices.final(store) and not (undone and before):
-                return store
-            if not before and self._restored(store, store.array, where):
-                return store
-        return None
-
     # -- arrays
 
     def reachable(self, array: Var) -> bool:
-        """Whether the reverse sweep can name `array`: it was not born in a loop."""
-        place = self.places.places[array]
-        if place.region.loop is None or array in self.mirrors[place.region].arrays:
+        """Whether the reverse sweep can name `array`: it was not born in a loop, or expanded."""
+        root = self.places.root(array)
+        if self.places.places[root].region.loop is None or root in self.plan.expanded:
             return True
-        if not isinstance(place.node, View):
-            return False
-        return self.reachable(place.node.array) and not self.lack(*items(place.node))
+        self.missed[root] = None
+        return False
+
+    def detour(self, array: Var) -> frozenset[Var]:
+        """What is lacking to take the views that lead to `array`."""
+        place = self.places.places[array]
+        if (
+            place.region.parent is None
+            or array in self.mirrors[place.region].arrays
+            or not isinstance(place.node, View)
+        ):
+            return _NOTHING
+        return self.lack(*items(place.node)) | self.detour(place.node.array)
 
     def array(self, array: Var) -> Var:
         """The primal array, whatever it holds now."""
@@ -265,10 +245,18 @@ class Demand:
             if known is None:
                 if isinstance(place.node, View):
                     known = self.view(place.node, self.array(place.node.array), array.hint)
+                elif array in self.plan.expanded:
+                    known = self._row(array, mirror)
                 else:
                     known = self.residuals.export(array)
                 mirror.arrays[array] = known
         return known
+
+    def _row(self, array: Var, mirror: Mirror) -> Var:
+        assert isinstance(array.type, Array)
+        rows = self.residuals.export(self.residuals.expanded(array))
+        items = [*self.number(mirror), *[Slice(None, None, None)] * array.type.ndim]
+        return self.build.view(rows, "index", items, array.hint)
 
     def view(self, node: View, array: Var, hint: str) -> Var:
         """The same view of another array."""

@@ -120,6 +120,8 @@ class Indices:
     def _reaches(self, later: Node, node: Load | Store) -> bool:
         """Whether `later` may write to the cell of `node` after `node` has run."""
         loops, after = self._common(node, later)
+        birth = self.places.places[self.places.memory(node.array)].region
+        loops = [r for r in loops if r is not birth and self.places.within(r, birth)]  # others make it anew
         if not loops and not after:
             return False
         if not isinstance(later, (Store, Incr)):
@@ -160,14 +162,7 @@ class Indices:
 
     def varies(self, var: Var, region: Region) -> bool:
         """Whether `var` is defined within `region`."""
-        return self.within(self.places.places[var].region, region)
-
-    @staticmethod
-    def within(inner: Region | None, region: Region) -> bool:
-        """Whether `inner` is `region` or in it."""
-        while inner is not None and inner is not region:
-            inner = inner.parent
-        return inner is region
+        return self.places.within(self.places.places[var].region, region)
 
     def _common(self, first: Node, second: Node) -> tuple[list[Region], bool]:
         """The loops around both, outer ones first; whether `second` comes after `first` in one iteration of them."""

@@ -43,7 +43,6 @@ class Mirror:
         self.lives: dict[Var, Atom] = {}  # where the cotangent of a variable of this region is no structural zero
         self.carried: dict[Key, Var] = {}
         self.cotangents: dict[Carry, Var] = {}  # of a loop that is reversed, as they enter an iteration
-        self.forward: dict[Var, Carry] = {}  # primal carries of a loop that run along with its reverse
         self.number: tuple[Atom, ...] | None = None  # of the iteration, in its residuals
 
     def owns(self, key: Key) -> bool:

@@ -7,7 +7,7 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from chainrule.ir.nodes import (
     AddInto,
@@ -47,12 +47,10 @@ class Order:
         self.same: dict[Var, Atom] = {}  # what is only handed on -> where it comes from
         self._hand_on(function.body)
 
-    def is_free(self, loop: For, forward: Collection[Carry] = ()) -> bool:
-        """Whether the iterations of `loop` may be run in any order, but for the carries that run `forward`."""
-        sums = [c for c in self._live(loop) if c not in forward]
-        return all(self._is_sum(loop.body, c.param, c.next, self._nexts(loop)) for c in sums) and (
-            _Accesses(loop, self.indices).commute()
-        )
+    def is_free(self, loop: For) -> bool:
+        """Whether the iterations of `loop` may be run in any order."""
+        sums = all(self._is_sum(loop.body, c.param, c.next, self._nexts(loop)) for c in self._live(loop))
+        return sums and _Accesses(loop, self.indices).commute()
 
     def _live(self, loop: For | While) -> list[Carry]:
         return [c for c in loop.carries if c.param not in self.same]
@@ -120,7 +118,7 @@ class Order:
         match node:
             case Let(op="add", args=(x, y), out=out):
                 return out if (self.origin(x) is var) != (self.origin(y) is var) else None
-            case For(carries=carries, body=body):
+            case For(body=body):
                 taking = [c for c in self._live(node) if self.origin(c.init) is var]
                 if len(taking) != 1 or self._looks(node, var):
                     return None
@@ -193,7 +191,7 @@ class _Accesses:
         self.cells.setdefault(self.places.memory(array), []).append(node)
 
     def commute(self) -> bool:
-        old = [m for m in self.written if not self.indices.within(self.places.places[m].region, self.region)]
+        old = [m for m in self.written if not self.places.within(self.places.places[m].region, self.region)]
         return self.known and all(m not in self.read or self._private(m) for m in old)
 
     def _private(self, memory: Var) -> bool:

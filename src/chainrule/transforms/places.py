@@ -7,7 +7,7 @@ defines is seen nowhere else: it has no region.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from chainrule.ir.nodes import (
@@ -37,24 +37,17 @@ class Region:
     owner: If | For | While | None = None
     parent: Region | None = None
     position: int = 0  # of the owner among the nodes of the parent
+    loop: Region | None = field(init=False)  # the body of the innermost loop around, perhaps the region itself
+    depth: int = field(init=False)  # the number of loops around
+
+    def __post_init__(self) -> None:
+        self.loop, self.depth = (None, 0) if self.parent is None else (self.parent.loop, self.parent.depth)
+        if self.is_loop:
+            self.loop, self.depth = self, self.depth + 1
 
     @property
     def is_loop(self) -> bool:
         return isinstance(self.owner, (For, While))
-
-    @property
-    def loop(self) -> Region | None:
-        """The body of the innermost loop around, perhaps the region itself."""
-        region: Region | None = self
-        while region is not None and not region.is_loop:
-            region = region.parent
-        return region
-
-    @property
-    def depth(self) -> int:
-        """The number of loops around."""
-        inner = self.loop
-        return 0 if inner is None or inner.parent is None else 1 + inner.parent.depth
 
     @property
     def raises(self) -> bool:
@@ -137,12 +130,12 @@ class Places:
         return any(memory in self.writes(n) for n in region.block.nodes[max(start, 0) : stop + 1])
 
     def stable(self, place: Place, memory: Var) -> bool:
-        """Whether nothing that may run after `place` writes to `memory`."""
-        region, position = place.region, place.position
+        """Whether nothing that may run after `place` writes to `memory`, in the life of the array."""
+        region, position, birth = place.region, place.position, self.places[memory].region
         while True:
             if self.written(region, position + 1, len(region.block.nodes), memory):
                 return False
-            if region.parent is None or region.owner is None:
+            if region is birth or region.parent is None or region.owner is None:
                 return True
             if region.is_loop and memory in self.writes(region.owner):
                 return False
@@ -169,6 +162,13 @@ class Places:
             region, position = region.parent, region.position
             path[region] = position
         return path
+
+    @staticmethod
+    def within(inner: Region | None, region: Region) -> bool:
+        """Whether `inner` is `region` or in it."""
+        while inner is not None and inner is not region:
+            inner = inner.parent
+        return inner is region
 
     def inside(self, region: Region, node: Node) -> bool:
         """Whether `region` is a block of `node`, or in one."""

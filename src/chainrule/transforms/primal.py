@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chainrule.ir.build import INT, Builder, integer
-from chainrule.ir.nodes import Atom, Block, Carry, For, If, Merge, Node, Reserve, Store, Var, While
+from chainrule.ir.nodes import Alloc, Atom, Block, Carry, For, If, Merge, Node, Reserve, Slice, Store, Var, View, While
 from chainrule.transforms.places import Region
 from chainrule.transforms.residuals import Frame, Residuals, distance, offset, trips
 
@@ -29,7 +29,7 @@ class _Writer:
         self.owned: dict[Frame, list[Var]] = {}  # the residuals that a frame is to make room for
         self.numbered: set[Frame] = set()
         for frame in residuals.frames.values():
-            if frame.arrays:
+            if frame.arrays or frame.lives:
                 self.owned.setdefault(frame.owner, []).extend(frame.arrays.values())
                 inner: Frame | None = frame
                 while inner is not None and inner not in self.numbered:
@@ -78,6 +78,10 @@ class _Writer:
             self._branch(node, counters)
         elif isinstance(node, (For, While)):
             self._loop(node, counters)
+        elif isinstance(node, Alloc) and node.out in self.residuals.rows:
+            frame = self.residuals.frames[self.places.places[node.out].region]
+            items = (*self.numbers[frame], *[Slice(None, None, None)] * len(node.shape))
+            self.build.emit(View(node.out, self.residuals.rows[node.out], "index", items, line=node.line))
         else:
             self.build.emit(node)
 

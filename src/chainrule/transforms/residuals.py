@@ -63,13 +63,14 @@ class Frame:
     sizes: tuple[Atom, ...]  # of the axes after the first
     total: Var | None = None  # the counter after the outermost loop, if one runs on
     arrays: dict[Var, Var] = field(default_factory=dict)  # what is kept -> its residual
+    lives: dict[Var, Alloc] = field(default_factory=dict)  # memory for an array in every iteration -> the array
 
     def __init__(self, region: Region, outer: Frame | None, owner: Frame | None, sizes: tuple[Atom, ...] = ()) -> None:
         assert region.parent is not None and region.owner is not None
         self.region, self.outer, self.owner, self.sizes = region, outer, owner or self, sizes
         self.home, self.top = (region.parent, region.owner) if outer is None else (outer.home, outer.top)
         self.total = Var("q", INT) if owner is None and outer is not None else None
-        self.arrays = {}
+        self.arrays, self.lives = {}, {}
 
     @property
     def runs_on(self) -> bool:
@@ -118,6 +119,7 @@ class Residuals:
         self.kept: dict[Var, Var] = {}  # a variable -> its residual, or what it is called outside of its branch
         self.before: dict[Node, list[Node]] = {}
         self.after: dict[Node, list[Node]] = {}
+        self.rows: dict[Var, Var] = {}  # an array born in a loop -> the array of which it is a row
         self.counts: dict[Region, Var] = {}  # the body of a `while` -> the number of its iterations
         self._recordings: dict[tuple[Var, Node], Recording] = {}
         self._exported: dict[Var, Var] = {}
@@ -172,6 +174,32 @@ class Residuals:
             self.merges.setdefault(node, []).append(Merge(out, then, orelse))
             self.places.places[out] = Place(region.parent, region.position, node)
         return self.export(out)
+
+    def expandable(self, array: Var) -> bool:
+        """Whether all the arrays that are born as `array` can be rows of one, which is as long as they are together."""
+        place = self.places.places[array]
+        if array in self.places.merged or array in self.places.reserved or not place.region.is_loop:
+            return False
+        frame = self.frame(place.region)
+        exact = isinstance(frame.owner.region.owner, For) and not frame.owner.runs_on
+        return exact and isinstance(place.node, Alloc) and None not in self._extents(place.node, frame)
+
+    def expanded(self, array: Var) -> Var:
+        """The array of which every `array` that is born in a loop is a row."""
+        known = self.rows.get(array)
+        if known is None:
+            place = self.places.places[array]
+            frame, node = self.frame(place.region), place.node
+            assert isinstance(node, Alloc)
+            known = self.rows[array] = Var(
+                f"{array.hint}_kept", Array(array.type.dtype, 1 + len(frame.sizes) + len(node.shape))
+            )
+            frame.lives[known] = node
+            self.places.places[known] = Place(frame.home, self.places.positions[frame.top].position, None)
+        return known
+
+    def _extents(self, node: Alloc, frame: Frame) -> list[Atom | None]:
+        return [self._hoist(e, frame.home, frame.top) for e in node.shape]
 
     def former(self, node: Store | Incr) -> Var:
         """What the cell that `node` writes to holds before, loaded for the purpose."""
@@ -323,8 +351,13 @@ class Residuals:
     def _allocate(self, frame: Frame) -> None:
         node = frame.owner.region.owner
         build = self._prologue(frame.top)
+        if not frame.arrays and not frame.lives:
+            return
+        exact = isinstance(node, For) and not frame.owner.runs_on
+        first = self._size(node, frame.home) if exact else integer(0)  # type: ignore[arg-type]
+        assert first is not None
         for array in frame.arrays.values():
-            exact = isinstance(node, For) and not frame.owner.runs_on
-            first = self._size(node, frame.home) if exact else integer(0)  # type: ignore[arg-type]
-            assert first is not None
             build.emit(Alloc(array, (first, *frame.sizes)))
+        for rows, born in frame.lives.items():
+            extents = self._extents(born, frame)
+            build.emit(Alloc(rows, (first, *frame.sizes, *extents), born.fill))  # type: ignore[arg-type]

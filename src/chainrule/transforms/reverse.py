@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from chainrule.ir.build import Builder
-from chainrule.ir.nodes import Array, Atom, Block, Function, Node, Var
+from chainrule.ir.nodes import Array, Atom, Block, Function, Var
 from chainrule.transforms.activity import find_active, is_float
 from chainrule.transforms.demand import Plan
 from chainrule.transforms.mirror import bar, zero
@@ -124,17 +124,10 @@ class Reversal:
 
         best = _least(run)
         function = assemble(best)
-        free = _free(best, Order(function))
-        along = frozenset(n for n in free if best.keeps_carry_of(n))
-        if along:
-            trial = run(best.plan._replace(kept=frozenset(best.residuals.kept), forward=along))
-            if trial.is_sound and trial.cost < best.cost:
-                made = assemble(trial)
-                found = _free(trial, Order(made))
-                if along <= found:
-                    best, function, free = trial, made, found
-        for node in free:
-            best.loops[node].forwards()
+        order = Order(function)
+        for turn in best.loops:
+            if order.is_free(turn.loop):
+                turn.forwards()
         return function
 
 
@@ -148,15 +141,13 @@ def _least(run: Callable[[Plan], Sweep]) -> Sweep:
         return second if second.is_sound and second.cost <= first.cost else first
 
     best = settled(Plan())
-    for memory in sorted(best.demand.wanted, key=lambda v: v.hint):
-        plan = Plan(best.plan.restored | {memory}, frozenset(best.residuals.kept))
+    for array in [a for a in best.demand.missed if best.residuals.expandable(a)]:
+        plan = Plan(best.plan.restored, best.plan.expanded | {array}, frozenset(best.residuals.kept))
+        best = min(best, settled(plan), key=lambda s: s.cost)
+    for memory in list(best.demand.wanted):
+        plan = Plan(best.plan.restored | {memory}, best.plan.expanded, frozenset(best.residuals.kept))
         best = min(best, settled(plan), key=lambda s: s.cost)
     return best
-
-
-def _free(sweep: Sweep, order: Order) -> frozenset[Node]:
-    """The loops whose reverse may run in any order."""
-    return frozenset(node for node, turn in sweep.loops.items() if order.is_free(turn.loop, turn.forward))
 
 
 def _bar(result: Atom) -> Var:

@@ -21,7 +21,6 @@ from chainrule.ir.nodes import (
     Atom,
     Call,
     Carry,
-    Const,
     Copy,
     For,
     Function,
@@ -63,17 +62,23 @@ def _itself(array: Var) -> Var:
     return array
 
 
+def _last(array: Atom) -> int:
+    """The last axis of `array`."""
+    assert isinstance(array.type, Array)
+    return array.type.ndim - 1
+
+
 class Turn(NamedTuple):
-    """The reverse of a loop, those of its carries that run forwards, and its bounds in the primal order."""
+    """The reverse of a loop, and its bounds in the primal order."""
 
     loop: For
-    forward: frozenset[Carry]
-    bounds: tuple[Atom, Atom, Atom]
+    lower: Atom
+    upper: Atom
 
     def forwards(self) -> None:
-        """Let the loop, if it descends, run in the primal order."""
-        if is_number(self.loop.step, -1) and is_number(self.bounds[2], 1):
-            self.loop.lower, self.loop.upper, self.loop.step = self.bounds
+        """Let a loop that descends run in the primal order."""
+        if is_number(self.loop.step, -1):
+            self.loop.lower, self.loop.upper, self.loop.step = self.lower, self.upper, integer(1)
 
 
 class Sweep:
@@ -98,7 +103,7 @@ class Sweep:
         self.build = Builder()
         self.demand = Demand(self.residuals, plan, self.build)
         self.mirrors = self.demand.mirrors
-        self.loops: dict[Node, Turn] = {}
+        self.loops: list[Turn] = []
         self.body = self.here = Mirror(self.places, self.places.body, None)
 
     def run(self, cts: Sequence[tuple[Atom, Var]], own: Callable[[Builder, Var], Var]) -> None:
@@ -115,7 +120,7 @@ class Sweep:
     @property
     def cost(self) -> int:
         """Of what is kept the number, those in inner loops counting more."""
-        return sum(32 ** self.places.places[v].region.depth for v in self.residuals.kept)
+        return self.demand.weight((*self.residuals.kept, *self.residuals.rows))
 
     @property
     def plan(self) -> Plan:
@@ -125,10 +130,6 @@ class Sweep:
     def is_sound(self) -> bool:
         """Whether the sweep relies on no cell that its plan did not restore for it."""
         return self.plan.relied is None or self.demand.relied <= self.plan.relied
-
-    def keeps_carry_of(self, loop: Node) -> bool:
-        assert isinstance(loop, (For, While))
-        return any(c.param in self.residuals.kept for c in loop.carries)
 
     def cotangent(self, param: Var) -> Atom:
         """What has been found for a parameter."""
@@ -205,8 +206,7 @@ class Sweep:
                 case View(kind="reshape", items=items):
                     return self.demand.need(items[axis])
                 case Op(op="matmul", args=(a, b)):
-                    left = a.type.ndim - 1
-                    return self.extent(a, axis) if axis < left else self.extent(b, b.type.ndim - 1)
+                    return self.extent(a, axis) if axis < _last(a) else self.extent(b, _last(b))
                 case Op(args=args):
                     return self.extent(args[-1], axis)
             if self.demand.reachable(array):
@@ -464,16 +464,15 @@ class Sweep:
         child = Mirror(self.places, self.places.regions[node.body], self.here)
         index = child.values[node.index] = Var(node.index.hint, node.index.type)
         if self._body(node, child):
-            bounds = self.demand.all((node.lower, node.upper))
-            self._close(node, child, For(index, *bounds, node.step, child.code))
+            lower, upper = self.demand.all((node.lower, node.upper))
+            self._close(node, child, index, lower, upper, 1 if is_number(node.step, 1) else -1)
 
     def _while(self, node: While) -> None:
         region = self.places.regions[node.body]
         child = Mirror(self.places, region, self.here)
         index = child.values[self.residuals.counter(region)] = Var("k", INT)
         if self._body(node, child):
-            trips = self.demand.need(self.residuals.count(region))
-            self._close(node, child, For(index, integer(0), trips, integer(1), child.code))
+            self._close(node, child, index, integer(0), self.demand.need(self.residuals.count(region)), 1)
 
     def _body(self, node: For | While, child: Mirror) -> bool:
         """Reverse the body of a loop; whether there was anything to do."""
@@ -485,24 +484,18 @@ class Sweep:
             self._reverse(child)
         return bool(child.code.nodes) or any(c.out in self.here.flows for c in own)
 
-    def _close(self, node: For | While, child: Mirror, loop: For) -> None:
-        """Append `loop`, the reverse of `node`, once it carries what flows through it.
-
-        It comes as a loop in the order of the primal iterations, and is turned round unless the plan is to leave it.
-        """
+    def _close(self, node: For | While, child: Mirror, index: Var, lower: Atom, upper: Atom, step: int) -> None:
+        """Append the reverse of a loop, which had these bounds, with carries for what flows through it."""
+        first, last = (self.build.let("subtract", b, integer(step)) for b in (upper, lower))
+        loop = For(index, first, last, integer(-step), child.code)
         outs = {}
         for c, param in child.cotangents.items():
             nothing, outs[c] = zero(c.param.type), bar(c.param)
             init, after = self.take(c.out) or nothing, child.flows.pop(c.param, nothing)
             loop.carries.append(Carry(param, init, after, outs[c]))
         loop.carries.extend(child.carries(self.demand.total))
-        loop.carries.extend(child.forward.values())
-        self.loops[node] = Turn(loop, frozenset(child.forward.values()), (loop.lower, loop.upper, loop.step))
-        if node not in self.demand.plan.forward:
-            assert isinstance(loop.step, Const)
-            first, last = (self.build.let("subtract", b, loop.step) for b in (loop.lower, loop.upper))
-            loop.lower, loop.upper, loop.step = last, first, integer(-loop.step.value)
         self.build.emit(loop)
+        self.loops.append(Turn(loop, lower, upper))
         for c, out in outs.items():
             self.contribute(c.init, out)
 

@@ -10,7 +10,7 @@ import builtins
 import functools
 import re
 from collections.abc import Callable
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import numba
@@ -20,7 +20,7 @@ from numba.core.caching import NullCache
 
 from chainrule.backends import support
 from chainrule.backends.compile import module_of
-from chainrule.backends.numba import special
+from chainrule.backends.numba import simd, special
 from chainrule.backends.numba.machine import MachineCode
 from chainrule.backends.python import Signature, Source
 from chainrule.ir.nodes import Array, Scalar, Type
@@ -40,7 +40,9 @@ class Compiled(NamedTuple):
     cached: bool
 
 
-def compiled(source: Source, *, fastmath: bool | str = "sums", cache: bool = True) -> Compiled:
+def compiled(
+    source: Source, *, fastmath: bool | str = "sums", cache: bool = True, vectorise: bool = True
+) -> Compiled:
     """Compile `source`, or find it compiled.
 
     Parameters
@@ -51,6 +53,8 @@ def compiled(source: Source, *, fastmath: bool | str = "sums", cache: bool = Tru
         Whether rounding may change: only by fused operations, freely, or not at all.
     cache : bool
         Keep the machine code on disk.
+    vectorise : bool
+        Let loops call libmvec. Not for code that others keep on disk: it crashes where libmvec is not loaded.
 
     Examples
     --------
@@ -67,7 +71,9 @@ def compiled(source: Source, *, fastmath: bool | str = "sums", cache: bool = Tru
     if "special" in names:
         names["special"] = special.module(set(re.findall(r"\bspecial\.(\w+)", source.text)), options)
     if "support" in names:
-        names["support"] = _helpers(fastmath)
+        names["support"] = _helpers(fastmath, vectorise)
+    if vectorise:
+        names.update({name: module for name, module in _elementary().items() if name in names})
     for name in source.signatures:
         names[name] = numba.njit(**options)(names[name])
     entry = names[source.entry]
@@ -82,12 +88,21 @@ def compiled(source: Source, *, fastmath: bool | str = "sums", cache: bool = Tru
     return Compiled(_boundary(source, entry), entry, found)
 
 
+def _elementary() -> dict[str, ModuleType]:
+    """The modules whose functions may be vectorised, by the names they have in the text."""
+    return {"np": simd.numpy_module(), "math": simd.math_module()}
+
+
 @functools.cache
-def _helpers(fastmath: bool | str) -> ModuleType:
+def _helpers(fastmath: bool | str, vectorise: bool) -> ModuleType:
     """What compiled code sees as `support`, compiled at its first use only."""
     made = ModuleType("support")
+    names = {**vars(support), **(_elementary() if vectorise else {})}
     for name in support.__all__:
-        setattr(made, name, numba.njit(**_OPTIONS, fastmath=_FAST[fastmath])(getattr(support, name)))
+        function = FunctionType(getattr(support, name).__code__, names, name)
+        setattr(made, name, numba.njit(**_OPTIONS, fastmath=_FAST[fastmath])(function))
+    if fastmath == "sums":
+        vars(made).update(plus=simd.plus, minus=simd.minus)
     return made
 
 

@@ -1,7 +1,7 @@
 """Machine code on disk, under a key of our own.
 
 Numba's ``cache=True`` looks at the time stamp of a file and at byte code, not at constants, globals and callees. Here
-the key is the complete text with its types and options, the versions, and the processor; nothing outside of the
+the key is the complete text with its types and options, the versions, the processor and libmvec; nothing outside of the
 text reaches the code but as an argument.
 """
 
@@ -23,7 +23,7 @@ from numba.core.registry import cpu_target
 from numba.core.runtime.nrt import rtsys
 
 from chainrule.backends import cache, support
-from chainrule.backends.numba import special
+from chainrule.backends.numba import simd, special
 from chainrule.backends.python import Source
 
 __all__ = ["MachineCode"]
@@ -37,7 +37,7 @@ def _platform() -> tuple[Any, ...]:
     """What compiled code depends on beside the text."""
     versions = (sys.implementation.cache_tag, numba.__version__, llvmlite.__version__, np.__version__)
     called = Path(support.__file__ or "").read_bytes()
-    return (*versions, cpu_target.target_context.codegen().magic_tuple(), called)
+    return (*versions, cpu_target.target_context.codegen().magic_tuple(), simd.variants(), called)
 
 
 class MachineCode(NullCache):
@@ -59,6 +59,7 @@ class MachineCode(NullCache):
         rtsys.initialize(target_context)
         for symbol in called:
             special.provide(symbol)
+            simd.provide(symbol)
         if not all(map(address_of_symbol, called)):
             target_context.refresh()  # imports what Numba has for compiling, and the rest of SciPy
         return _rebuild(target_context, *reduced)

@@ -45,7 +45,7 @@ def _python_round(frame: Any, x: Any, digits: Any = None) -> Any:
     return cast(frame.ctx, one(frame, "rint", x, weak=True), "int64", weak=True)
 
 
-@handles(builtins.float, np.float64)
+@handles(builtins.float)
 def _float(frame: Any, x: Any = None) -> Any:
     if x is None:
         return number(0.0)
@@ -54,6 +54,7 @@ def _float(frame: Any, x: Any = None) -> Any:
     return cast(frame.ctx, x if isinstance(x, Number) else array_of(frame.ctx, x), "float64", weak=True)
 
 
+handles(np.float64)(lambda frame, x: cast(frame.ctx, array_of(frame.ctx, x), "float64"))
 handles(np.float32)(lambda frame, x: cast(frame.ctx, array_of(frame.ctx, x), "float32"))
 handles(np.complex128)(lambda frame, x: cast(frame.ctx, array_of(frame.ctx, x), "complex128"))
 handles(np.int64)(lambda frame, x: cast(frame.ctx, array_of(frame.ctx, x), "int64"))
