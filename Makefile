@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 
-.PHONY: help demo test lint fmt bench clean
+.PHONY: help demo test zoo lint fmt bench clean
 .NOTPARALLEL:
 
 help:  ## list the targets
@@ -16,6 +16,9 @@ demo: $(VENV)/.with-demo  ## fit two models to real data with exact gradients
 
 test: $(VENV)/.with-test  ## run the tests and the examples in docstrings
 	@$(PY) -m pytest -q -n 2
+
+zoo: $(VENV)/.with-test  ## run every program of the zoo in every mode and back end (half an hour)
+	@CHAINRULE_ZOO=all $(PY) -m pytest -q -n 2 tests/test_native_programs.py
 
 lint: $(VENV)/.with-lint  ## check format, style and types
 	@$(PY) -m ruff format --check .

@@ -110,7 +110,7 @@ def conditional_expressions(x):
     return (y * 2 if y < 1 else y**2 if y < 2 else y**3) + (0.0 if x > 0 else x)
 
 
-@program(0.0, tags="ifexp poles")
+@program(0.0, tags="ifexp poles", order=1)
 def a_branch_guards_the_pole(x):
     y = np.log(x) if x > 1 else 2 * x
     return y + (np.sin(x) / x if x != 0.0 else 1.0)

@@ -116,8 +116,13 @@ class _Lifted:
         self.outputs = [leaf for leaf in leaves(self.result) if isinstance(leaf, (Number, ArrayRef))]
 
     def value(self) -> Any:
-        """The function's result."""
-        return self._result(iter(self.ctx.builder.inline(self.function, self.atoms)))
+        """The function's result; what it writes to are copies."""
+        builder, writes = self.ctx.builder, self.function.writes
+        atoms = [
+            builder.copy(a) if p in writes and isinstance(a, Var) else a
+            for a, p in zip(self.atoms, self.function.params, strict=True)
+        ]
+        return self._result(iter(builder.inline(self.function, atoms)))
 
     def _result(self, atoms: Any) -> Any:
         made = []
