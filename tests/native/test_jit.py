@@ -415,7 +415,7 @@ def test_source_runs_and_is_short():
     text = cr.source(cr.grad(sweep), X)
     space: dict = {}
     exec(text, space)
-    made = [v for k, v in space.items() if callable(v) and getattr(v, "__module__", None) is None or k == "sweep"]
+    made = [v for k, v in space.items() if (callable(v) and getattr(v, "__module__", None) is None) or k == "sweep"]
     np.testing.assert_allclose(made[-1](X), cr.grad(sweep)(X))
     assert "u[i] = np.sin(u[i - 1])" in text  # the user's line, as a comment or as code
     assert len(text.splitlines()) < 45

@@ -29,6 +29,7 @@ from chainrule.native.fastcall import MISS, fast_call
 from chainrule.native.results import builder
 from chainrule.native.traced import call_traced
 from chainrule.native.verify import compared
+from chainrule.native.workspace import pooled, with_workspace
 from chainrule.transforms.forward import jvp
 from chainrule.transforms.reverse import vjp
 from chainrule.transforms.simplify import simplify
@@ -180,10 +181,10 @@ def _runner(function: Any, options: dict[str, Any]) -> Callable[..., Any]:
     if options["backend"] == "python":
         return plain(write(function))
     compiled = importlib.import_module("chainrule.backends.numba.compile").compiled
-    call: Callable[..., Any] = compiled(
-        write(function, "compiled"), fastmath=options["fastmath"], cache=options["cache"]
-    ).call
-    return call
+    spacious = with_workspace(function)
+    source = write(spacious or function, "compiled")
+    call: Callable[..., Any] = compiled(source, fastmath=options["fastmath"], cache=options["cache"]).call
+    return call if spacious is None else pooled(call)
 
 
 def _one(results: tuple[Any, ...]) -> Any:
