@@ -38,7 +38,7 @@ SMALL = 16  # arrays known to be shorter are made anew
 
 
 def with_workspace(function: Function) -> Function | None:
-    """`function` with a buffer as a last parameter and the use of it as a last result; None if it has no use for one."""
+    """`function` with a buffer as last parameter and its use of it as last result; None if it has no use for one."""
     places = {node for node in function.body if isinstance(node, Alloc) and _is_large(node)} - _lasting(function)
     if not places:
         return None
@@ -80,7 +80,7 @@ def _lasting(function: Function) -> set[Node]:
         if isinstance(node, Reserve):
             kept.add(roots[node.array])
         if isinstance(node, If):  # what merges is owned by the result
-            kept.update(roots[a] for m in node.merges for a in (m.then, m.orelse) if a in roots)  # type: ignore[index]
+            kept.update(roots[a] for m in node.merges for a in (m.then, m.orelse) if a in roots)
     return {node for node in function.body if isinstance(node, Alloc) and node.out in kept}
 
 
