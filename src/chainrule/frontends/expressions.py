@@ -483,7 +483,8 @@ def comprehension(frame: Any, node: ast.ListComp | ast.GeneratorExp) -> Any:
         if isinstance(over, (tuple, list)):
             return [v for item in over for v in _known_items(inner, node, 0, item)]
         source = iterable(ctx, over)
-        if isinstance(source.count, Const) and source.count.value <= 16 and len(node.generators) > 1:
+        tested = any(g.ifs for g in node.generators)
+        if isinstance(source.count, Const) and source.count.value <= 16 and len(node.generators) > 1 and not tested:
             return [v for k in range(source.count.value) for v in _known_items(inner, node, 0, source.item(integer(k)))]
         if len(node.generators) > 1 or first.ifs:
             return _filtered(inner, node, source)
@@ -493,7 +494,6 @@ def comprehension(frame: Any, node: ast.ListComp | ast.GeneratorExp) -> Any:
 
 
 def _known_items(frame: Any, node: Any, depth: int, item: Any) -> list[Any]:
-
     ctx, generator = frame.ctx, node.generators[depth]
     frame.ctx.language.assign(frame, generator.target, item)
     for test in generator.ifs:

@@ -179,7 +179,9 @@ def _merge_arrays(ctx: Context, node: If, name: str, a: ArrayRef, b: ArrayRef, a
         with ctx.inside(block):
             own = value.base in born_in(block) and value.var is value.base and alone(value.base)
             atoms.append(value.var if own else ctx.builder.copy(value.var, name))
-        if not own and not (alone(value.base) and value.base not in ctx.parameters):
+        if value.base in ctx.frozen:
+            ctx.frozen[out] = ctx.frozen[value.base]
+        elif not own and not (alone(value.base) and value.base not in ctx.parameters):
             why = f"{name!r} is one array or another depending on a branch: copy it (`.copy()`) before writing to it"
             ctx.frozen[value.base] = ctx.frozen[out] = why
     node.merges.append(Merge(out, *atoms))

@@ -165,12 +165,16 @@ class Loop:
         for k, root in enumerate(roots):
             view = views[root.var] = ctx.view(planes, "index", [integer(k), *whole], roots[0].dims, True)
             store_all(ctx, view, copy_of(ctx, root))
-            if root.base in ctx.parameters or not all(self.alone(root.base, name) for name, _ in group):
+            if any(self._shared(root.base, name) for name, _ in group):
                 self.shared.append((view, root, f"{names} trade places in a loop above"))
         for (name, k), array in arrays.items():
             parts = leaves(self.before[name])
             parts[k] = views[array.var]
             self.before[name] = rebuild(self.before[name], iter(parts))
+
+    def _shared(self, base: Var, name: str) -> bool:
+        """Whether the array `base` may be seen by others than the variable `name`."""
+        return base in self.ctx.parameters or base in self.ctx.frozen or not self.alone(base, name)
 
     # -- inside
 
@@ -314,8 +318,8 @@ class Loop:
         buffers = {leaf.value.base for leaf in self.leaves.values() if leaf.kind == "buffer"}
         bases = [end.base for _, end in moved.values()]
         for (name, _), (leaf, end) in moved.items():
-            outer = leaf.before.base in ctx.parameters or not self.alone(leaf.before.base, name)
-            twice = bases.count(end.base) > 1 or end.base not in born
+            outer = self._shared(leaf.before.base, name)
+            twice = bases.count(end.base) > 1 or end.base not in born or end.base in ctx.frozen
             stale = leaf.before.base in self.written or (outer and leaf.value.base in self.written)
             if stale or (twice and self.written & ({end.base} | buffers)):
                 raise ctx.fail(

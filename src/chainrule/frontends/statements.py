@@ -19,7 +19,7 @@ from chainrule.frontends.elementwise import apply, describe, materialise, truth
 from chainrule.frontends.expressions import binary, closure, condition, expression, in_place, message_parts
 from chainrule.frontends.frames import Frame
 from chainrule.frontends.iteration import iterable
-from chainrule.frontends.joins import MISSING, merge_branches
+from chainrule.frontends.joins import MISSING, leaves, merge_branches
 from chainrule.frontends.jumps import remove_jumps
 from chainrule.frontends.liveness import Liveness, assigned_names
 from chainrule.frontends.loops import Loop, Plan, run_loop
@@ -199,19 +199,19 @@ def _if(frame: Frame, stmt: ast.If) -> None:
     frame.env = variables
     variables.clear()
     live = frame.live.after.get(stmt) if frame.live else None
-    for name in dict.fromkeys([*then, *orelse]):
-        a, b = then.get(name, MISSING), orelse.get(name, MISSING)
-        if a is b:
-            frame.env[name] = a
-        elif live is not None and name not in live:
-            continue
-        else:
-            frame.env[name] = merge_branches(ctx, node, name, a, b, functools.partial(_alone, frame, name))
+    values = {n: (then.get(n, MISSING), orelse.get(n, MISSING)) for n in dict.fromkeys([*then, *orelse])}
+    kept = {n: pair for n, pair in values.items() if live is None or n in live or pair[0] is pair[1]}
+    for name, (a, b) in kept.items():
+        frame.env[name] = (
+            a if a is b else merge_branches(ctx, node, name, a, b, functools.partial(_alone, frame, kept, name))
+        )
     _name_results(frame, node)
 
 
-def _alone(frame: Frame, name: str, base: Var) -> bool:
-    return frame.alone(base, name)
+def _alone(frame: Frame, ends: dict[str, tuple[Any, Any]], name: str, base: Var) -> bool:
+    """Whether no variable but `name` is, or views, the array `base`; `ends`: the variables after each branch."""
+    others = [leaf for n, pair in ends.items() if n != name for value in pair for leaf in leaves(value)]
+    return frame.alone(base, name) and not any(isinstance(v, ArrayRef) and v.base is base for v in others)
 
 
 def _name_results(frame: Frame, node: If) -> None:
@@ -318,8 +318,12 @@ def _target(stmt: ast.For) -> ast.stmt:
 
 
 def _must_unroll(frame: Frame, stmt: ast.For) -> bool:
-    """Whether the loop's variable is the index of a tuple, a list or a dict."""
+    """Whether the loop's variable is the index of a tuple, a list or a dict, or a list grows in its body."""
     targets = {n.id for n in ast.walk(stmt.target) if isinstance(n, ast.Name)}
+    for node in (n for s in stmt.body for n in ast.walk(s)):
+        grows = isinstance(node, ast.Attribute) and node.attr in ("append", "extend")
+        if grows and isinstance(node.value, ast.Name) and isinstance(frame.env.get(node.value.id), list):
+            return True
     for node in (n for s in stmt.body for n in ast.walk(s)):
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
             used = {n.id for n in ast.walk(node.slice) if isinstance(n, ast.Name)}
@@ -369,9 +373,7 @@ def _guarded(frame: Frame, stmt: ast.For, items: Iterable, guard: ast.expr) -> C
     return read
 
 
-def _loop(
-    frame: Frame, stmt: ast.For | ast.While, names: list[str], read: Callable[[Loop], None], *also: str
-) -> None:
+def _loop(frame: Frame, stmt: ast.For | ast.While, names: list[str], read: Callable[[Loop], None], *also: str) -> None:
     live = frame.live
     wanted = names
     if live is not None:

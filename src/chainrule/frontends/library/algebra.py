@@ -8,13 +8,14 @@ import numpy as np
 
 from chainrule.frontends.arrays import array_of, reshape, transpose
 from chainrule.frontends.context import Context
-from chainrule.frontends.elementwise import apply, cast, describe, materialise
+from chainrule.frontends.elementwise import apply, cast, describe, load, materialise, reads
 from chainrule.frontends.library.shapes import ravel
 from chainrule.frontends.library.table import (
     handles,
 )
-from chainrule.frontends.values import ArrayRef, Number, Record
+from chainrule.frontends.values import ArrayRef, Lazy, Number, Record, Static
 from chainrule.ir.build import constant, integer
+from chainrule.ir.nodes import Atom
 
 # -- products and linear algebra ----------------------------------------------------------------------
 
@@ -124,3 +125,44 @@ def _slogdet(frame: Any, a: Any) -> Any:
     sign, log = frame.ctx.builder.op("slogdet", _matrix(frame.ctx, a).var, hint="logdet")
     result = type(np.linalg.slogdet(np.eye(1)))
     return Record(result, {"sign": Number(sign), "logabsdet": Number(log)})
+
+
+@handles(np.einsum)
+def _einsum(frame: Any, subscripts: Any, *operands: Any) -> Any:
+    """A sum of products: loops over the indices of the result, and within them over the others."""
+    ctx = frame.ctx
+    text = subscripts.value.replace(" ", "") if isinstance(subscripts, Static) else ""
+    inputs, arrow, output = text.partition("->")
+    names = inputs.split(",")
+    if not arrow:
+        output = "".join(sorted(c for c in set(inputs) - {","} if inputs.count(c) == 1))
+    if not inputs.replace(",", "").isalpha() or len(names) != len(operands):
+        raise ctx.fail(f"einsum of {text!r}: write the indices of every operand as letters")
+    values = [array_of(ctx, v) for v in operands]
+    dims: dict[str, Atom] = {}
+    for name, value in zip(names, values, strict=True):
+        if isinstance(value, Number) or value.ndim != len(name):
+            raise ctx.fail(f"einsum: {name!r} does not fit {describe(value)}")
+        for letter, extent in zip(name, value.dims, strict=True):
+            ctx.equal(dims.setdefault(letter, extent), extent, f"einsum index {letter}")
+    summed = [c for c in dims if c not in output]
+    dtype = np.result_type(*[v.dtype for v in values]).name
+
+    def at(outer: tuple[Atom, ...]) -> Atom:
+        def term(inner: tuple[Atom, ...], total: Atom) -> Atom:
+            index = dict(zip(output, outer, strict=True)) | dict(zip(summed, inner, strict=True))
+            product: Atom | None = None
+            for name, value in zip(names, values, strict=True):
+                own = tuple(index[c] for c in name)
+                factor = value.element(own) if isinstance(value, Lazy) else load(ctx, value, own)
+                factor = ctx.builder.cast(factor, dtype)
+                product = factor if product is None else ctx.let("multiply", product, factor)
+            assert product is not None
+            return ctx.let("add", total, product, hint="s")
+
+        return ctx.reduce([dims[c] for c in summed], constant(0, dtype), term, "s")
+
+    arrays = tuple(a for v in values for a in reads(v))
+    if not output:
+        return Number(at(()))
+    return Lazy(dtype, tuple(dims[c] for c in output), at, arrays)
