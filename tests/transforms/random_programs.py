@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.ir.build import FLOAT, INT, Builder, constant, integer
-from chainrule.ir.nodes import Alloc, Array, Atom, Block, Carry, Const, For, Function, If, Merge, Slice, Var, While
+from chainrule.ir.nodes import Array, Atom, Block, Carry, Const, For, Function, If, Merge, Slice, Var, While
 from chainrule.ir.walk import find_writes
+
+__all__ = ["random_program"]
 
 Shape = tuple[int, ...]
 
@@ -28,11 +30,11 @@ class Scope:
 
 
 class Generator:
-    def __init__(self, seed: int, size: int = 14, ops: bool = True) -> None:
+    def __init__(self, seed: int, size: int) -> None:
         self.rng = np.random.default_rng(seed)
         self.b = Builder()
         self.left = size
-        self.ops = ops
+        self.bounded: list[tuple[Var, int]] = []  # integers and what they are below, never negative
 
     def pick(self, items: Sequence[Any]) -> Any:
         return items[int(self.rng.integers(len(items)))]
@@ -131,7 +133,7 @@ class Generator:
             (1, self.view),
             (0.5, self.add_into),
             (1, self.count_up),
-            (0.7, self.product if self.ops else self.let),
+            (0.7, self.product),
         ]
         if depth:
             kinds += [(4, self.loop), (1.5, self.repeat), (2.5, self.branch)]
@@ -159,14 +161,13 @@ class Generator:
         array, shape, _ = self.pick(s.arrays)
         index = self.index(s, shape)
         if self.chance(0.4):
-            x = self.b.load(array, *index)
-            s.floats.append(x)
-            self.b.store(array, index, self.b.let(self.pick(["sin", "multiply", "add"]), x, *[]) if False else self.b.let("multiply", x, self.b.let("sin", self.float(s))))
+            x: Atom = self.b.load(array, *index)
+            self.b.store(array, index, self.b.let("multiply", x, self.b.let("sin", self.float(s))))
         else:
             x = self.moderate(s)
             self.b.store(array, index, x)
-            if isinstance(x, Var):
-                s.floats.append(x)
+        if isinstance(x, Var):
+            s.floats.append(x)
 
     def increment(self, s: Scope, depth: int) -> None:
         if s.arrays:
@@ -234,14 +235,9 @@ class Generator:
         return Slice(None, None, None), n
 
     def add_into(self, s: Scope, depth: int) -> None:
-        pairs = [
-            (a, c) for a, sa, ra in s.arrays for c, sc, rc in s.arrays if sa == sc and self.memory(ra) is not self.memory(rc)
-        ]
+        pairs = [(a, c) for a, m, ra in s.arrays for c, n, rc in s.arrays if m == n and ra is not rc]
         if pairs:
             self.b.add_into(*self.pick(pairs))
-
-    def memory(self, root: Var) -> Var:
-        return root
 
     def count_up(self, s: Scope, depth: int) -> None:
         if s.tables and self.chance(0.6):
@@ -298,8 +294,6 @@ class Generator:
             case 6:
                 return integer(1), integer(n + 1), 1, n + 1
         return integer(0), integer(n), 1, n
-
-    bounded: list[tuple[Var, int]]
 
     def carried(self, s: Scope) -> list[Atom]:
         inits: list[Atom] = [self.float(s) for _ in range(int(self.rng.integers(0, 3)))]
@@ -385,7 +379,6 @@ class Generator:
     def function(self) -> tuple[Function, list[Any]]:
         x, a, t = Var("x", Array("float64", 1)), Var("a", Array("float64", 2)), Var("t", Array("int64", 1))
         u, v, n = Var("u", FLOAT), Var("v", FLOAT), Var("n", INT)
-        self.bounded = []
         s = Scope()
         s.floats += [u, v]
         s.ints.append(n)
@@ -402,8 +395,6 @@ class Generator:
         return function, args
 
 
-def random_program(seed: int, size: int = 14) -> tuple[Function, list[Any]]:
+def random_program(seed: int, size: int) -> tuple[Function, list[Any]]:
+    """A program of about `size` statements, and arguments for it."""
     return Generator(seed, size).function()
-
-
-__all__ = ["Alloc", "random_program"]

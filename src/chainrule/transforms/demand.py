@@ -43,10 +43,11 @@ class Plan(NamedTuple):
 
 
 class Way(NamedTuple):
-    """A way to have a value: what would have to be kept for it, and what gives it."""
+    """A way to have a value: what would have to be kept for it, what gives it, and from which values."""
 
     lack: frozenset[Var]
     take: Callable[[], Atom]
+    values: tuple[Atom, ...] = ()
 
 
 class Demand:
@@ -59,7 +60,8 @@ class Demand:
         self.plan = plan
         self.build = build
         self.mirrors: dict[Region, Mirror] = {}  # of the regions around the statement being reversed
-        self.sought: set[Var] = set()  # what is to be found in a cell whose index may not depend on it
+        self._lacks: dict[Var, frozenset[Var]] = {}
+        self._sought: set[Var] = set()  # what is to be found in a cell whose index may not depend on it
         self.relied: set[Node] = set()  # the statements whose cells are asked for again once they are restored
         self.wanted: dict[Var, None] = {}  # the memory whose restoring might save something
         self.missed: dict[Var, None] = {}  # the arrays whose expansion might
@@ -77,14 +79,26 @@ class Demand:
         """The value that `atom` had in the primal sweep."""
         if not isinstance(atom, Var):
             return atom
-        place = self.places.places[atom]
-        if place.region.parent is None:
-            return atom
-        with self.at(place.region) as mirror:
-            known = mirror.values.get(atom)
-            if known is None:
-                known = mirror.values[atom] = self._way(atom, place).take()
-        return known
+        waiting = [atom]
+        while waiting:  # expressions may be long: no recursion
+            var = waiting[-1]
+            way = None if self._is_at_hand(var) else self._way(var)
+            below = [] if way is None else [a for a in way.values if isinstance(a, Var) and not self._is_at_hand(a)]
+            waiting.extend(below)
+            if below:
+                continue
+            waiting.pop()
+            if way is not None:
+                with self.at(self.places.places[var].region) as mirror:
+                    mirror.values[var] = way.take()
+        region = self.places.places[atom].region
+        return atom if region.parent is None else self.mirrors[region].values[atom]
+
+    def _is_at_hand(self, atom: Atom) -> bool:
+        if not isinstance(atom, Var):
+            return True
+        region = self.places.places[atom].region
+        return region.parent is None or atom in self.mirrors[region].values
 
     def all(self, atoms: Iterable[Atom]) -> tuple[Atom, ...]:
         return tuple(self.need(a) for a in atoms)
@@ -95,18 +109,36 @@ class Demand:
         """What would have to be kept, and is not yet, to have these."""
         found = _NOTHING
         for atom in atoms:
-            if isinstance(atom, Var):
-                place = self.places.places[atom]
-                if place.region.parent is not None and atom not in self.mirrors[place.region].values:
-                    found |= self._way(atom, place).lack
+            if isinstance(atom, Var) and not self._is_at_hand(atom):
+                self._survey(atom)
+                found |= self._lacks[atom]
         return found
+
+    def _survey(self, var: Var) -> None:
+        """Find out what is lacking for `var`, and before for what it is computed from."""
+        waiting = [var]
+        while waiting:
+            var = waiting[-1]
+            node = self.places.places[var].node
+            operands = node.args if isinstance(node, Let) else node.index if isinstance(node, Load) else ()
+            below = [a for a in operands if isinstance(a, Var) and a not in self._lacks and not self._is_at_hand(a)]
+            waiting.extend(below)
+            if not below:
+                waiting.pop()
+                if var not in self._lacks:
+                    self._lacks[var] = self._way(var).lack
+
+    def forget(self) -> None:
+        """Another statement is reversed, and what was lacking may be different."""
+        self._lacks.clear()
 
     def weight(self, kept: Iterable[Var]) -> int:
         """What it costs to keep these: more in inner loops, and an array as much as a loop over it."""
         return sum(_MANY ** (self.places.places[v].region.depth + getattr(v.type, "ndim", 0)) for v in kept)
 
-    def _way(self, var: Var, place: Place) -> Way:
+    def _way(self, var: Var) -> Way:
         """The cheapest way to have `var`."""
+        place = self.places.places[var]
         known = var in self.residuals.kept or var in self.plan.kept
         keep = Way(_NOTHING if known else frozenset([var]), lambda: self._kept(var, place))
         limit = self.weight(keep.lack)
@@ -121,20 +153,21 @@ class Demand:
         node = place.node
         match node:
             case Let(args=args) if self._cheap(node):
-                yield Way(self.lack(*args), lambda: self._recomputed(node))
+                yield Way(self.lack(*args), lambda: self._recomputed(node), args)
             case Load(array=array, index=index) if self.reachable(array):
                 if self.indices.final(node) or self._restored(node, array, place):
-                    yield Way(self.lack(*index) | self.detour(array), lambda: self._loaded(array, index, var))
+                    yield Way(self.lack(*index) | self.detour(array), lambda: self._loaded(array, index, var), index)
             case Dim(array=array, axis=axis) if self.reachable(array) and not self._grows(array):
                 yield Way(self.detour(array), lambda: self.build.dim(self.array(array), axis))
         carry = _carry(var, place)
-        stride = None if carry is None else self._stride(carry)
+        stride = None if carry is None else self.indices.stride(carry)
         if carry is not None and stride is not None:
-            yield Way(self.lack(carry.init), lambda: self._counted(carry, place, stride))
+            yield Way(self.lack(carry.init), lambda: self._counted(carry, place, stride), (carry.init,))
         yield from self._cells(var, place)
 
     def _kept(self, var: Var, place: Place) -> Atom:
         residual = self.residuals.keep(var)
+        self.forget()
         loop = place.region.loop
         if loop is None:
             return residual
@@ -175,7 +208,7 @@ class Demand:
         """The stores of `var` whose cells still hold it."""
         for store in self.places.stores.get(var, ()):
             where = self.places.positions[store]
-            if var in self.sought or where.region is not place.region or not self.reachable(store.array):
+            if var in self._sought or where.region is not place.region or not self.reachable(store.array):
                 continue
             undone = self.places.memory(store.array) in self.plan.restored
             before = self.mirrors[where.region].at < where.position
@@ -192,18 +225,13 @@ class Demand:
     @contextlib.contextmanager
     def _looking_for(self, var: Var) -> Iterator[None]:
         """Meanwhile `var` is not looked for in a cell whose index depends on it."""
-        self.sought.add(var)
+        self._sought.add(var)
+        lacks, self._lacks = self._lacks, {}
         yield
-        self.sought.discard(var)
+        self._sought.discard(var)
+        self._lacks = lacks
 
     # -- carries
-
-    def _stride(self, carry: Carry) -> int | None:
-        """By what an integer grows in every iteration."""
-        if carry.param.type != INT or not isinstance(carry.next, Var):
-            return None
-        step = self.indices.form(carry.next).plus(self.indices.form(carry.param), -1)
-        return None if step.terms else step.number
 
     def _counted(self, carry: Carry, place: Place, stride: int) -> Atom:
         node = place.region.owner
@@ -321,7 +349,8 @@ class Demand:
         node = mirror.region.owner
         index = mirror.values[node.index if isinstance(node, For) else self.residuals.counter(mirror.region)]
         if frame.owner is not frame:
-            assert isinstance(node, For) and frame.outer is not None
+            assert isinstance(node, For)
+            assert frame.outer is not None
             first = self.number(self.mirrors[frame.outer.region])
             return (*first, offset(self.build, node, index, self.need(node.lower)))
         if not frame.runs_on:

@@ -9,7 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chainrule.ir.nodes import Atom, Const, Dim, For, Incr, Let, Load, Node, Reserve, Slice, Store, Var, View, While
+from chainrule.ir.build import INT
+from chainrule.ir.nodes import (
+    Atom,
+    Carry,
+    Const,
+    Dim,
+    For,
+    Incr,
+    Let,
+    Load,
+    Node,
+    Reserve,
+    Slice,
+    Store,
+    Var,
+    View,
+    While,
+)
 from chainrule.ir.walk import is_number, nodes_of
 from chainrule.transforms.places import Places, Region
 
@@ -63,7 +80,28 @@ class Indices:
                 return Form({}, 0).plus(self.form(x), k)
             case Dim(array=array, axis=axis) if array not in self.places.reserved:
                 return Form({self._dims.setdefault((array, axis), atom): 1}, 0)
+            case For() as loop:
+                return self._after(loop, atom)
         return Form({atom: 1}, 0)
+
+    def stride(self, carry: Carry) -> int | None:
+        """By what an integer that is carried grows in every iteration, if that is always the same."""
+        if carry.param.type != INT or not isinstance(carry.next, Var):
+            return None
+        step = self.form(carry.next).plus(self.form(carry.param), -1)
+        return None if step.terms else step.number
+
+    def _after(self, loop: For, out: Var) -> Form:
+        """A carried integer after the loop."""
+        (carry,) = [c for c in loop.carries if c.out is out]
+        stride = self.stride(carry)
+        if stride is not None and isinstance(loop.step, Const) and abs(loop.step.value) == 1:
+            trips = (
+                Form({}, 0).plus(self.form(loop.upper), loop.step.value).plus(self.form(loop.lower), -loop.step.value)
+            )
+            if self._not_negative(trips):
+                return self.form(carry.init).plus(trips, stride)
+        return Form({out: 1}, 0)
 
     def not_negative(self, atom: Atom) -> bool:
         """Whether `atom` is certain to be at least 0."""

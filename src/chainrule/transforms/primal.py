@@ -57,7 +57,8 @@ class _Writer:
         """The indices of the current iteration."""
         node, build = frame.region.owner, self.build
         if frame.owner is not frame:
-            assert isinstance(node, For) and frame.outer is not None
+            assert isinstance(node, For)
+            assert frame.outer is not None
             return (*self.numbers[frame.outer], offset(build, node, node.index, node.lower))
         if isinstance(node, For):
             if not frame.runs_on:

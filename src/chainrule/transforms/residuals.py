@@ -66,7 +66,8 @@ class Frame:
     lives: dict[Var, Alloc] = field(default_factory=dict)  # memory for an array in every iteration -> the array
 
     def __init__(self, region: Region, outer: Frame | None, owner: Frame | None, sizes: tuple[Atom, ...] = ()) -> None:
-        assert region.parent is not None and region.owner is not None
+        assert region.parent is not None
+        assert region.owner is not None
         self.region, self.outer, self.owner, self.sizes = region, outer, owner or self, sizes
         self.home, self.top = (region.parent, region.owner) if outer is None else (outer.home, outer.top)
         self.total = Var("q", INT) if owner is None and outer is not None else None
@@ -315,7 +316,8 @@ class Residuals:
     def _top(self, node: Node) -> Node:
         region = self.places.positions[node].region
         while region.loop is not None:
-            assert region.owner is not None and region.parent is not None
+            assert region.owner is not None
+            assert region.parent is not None
             node, region = region.owner, region.parent
         return node
 

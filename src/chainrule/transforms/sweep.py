@@ -82,11 +82,7 @@ class Turn(NamedTuple):
 
 
 class Sweep:
-    """One reverse sweep over a program that is `prepared`, under a plan.
-
-    `shadows` are those of arrays that the caller provides; `pullback_of` gives the reverse of a function that is
-    called, see `reverse.Reversal`.
-    """
+    """One reverse sweep over a program that is `prepared`, under a plan; `calls` reverses functions it calls."""
 
     def __init__(
         self,
@@ -241,6 +237,7 @@ class Sweep:
         for position in range(len(nodes) - 1, -1, -1):
             node = nodes[position]
             mirror.at, self.build.line = position, node.line
+            self.demand.forget()
             if node.__class__ in _REVERSE:
                 _REVERSE[node.__class__](self, node)
 

@@ -1,0 +1,31 @@
+"""From Python functions to programs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.frontends.program import ArrayKind, NumberKind, read_program
+from chainrule.frontends.source import read
+from chainrule.ir.nodes import Function
+from chainrule.transforms.forward import jvp
+from chainrule.transforms.reverse import vjp
+from chainrule.transforms.simplify import simplify
+
+__all__ = ["program_of"]
+
+
+def program_of(function: Callable[..., Any], args: Sequence[Any]) -> Function:
+    """The program of ``function(*args)``, cleaned up."""
+    names = tuple(inspect.signature(function).parameters)
+    kinds = tuple(map(kind_of, args))
+    return simplify(read_program(function, kinds, {}, read(function), names, jvp, vjp).function)
+
+
+def kind_of(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return ArrayKind(value.dtype.name, tuple(n == 1 for n in value.shape))
+    return NumberKind("int64" if isinstance(value, int) else "float64", True)
