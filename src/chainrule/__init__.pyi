@@ -28,11 +28,11 @@ from chainrule.jacobians import hessian as hessian
 from chainrule.jacobians import jacfwd as jacfwd
 from chainrule.jacobians import jacobian as jacobian
 from chainrule.jacobians import jacrev as jacrev
+from chainrule.native.jit import jit as jit
+from chainrule.native.jit import source as source
 from chainrule.report.compare import compare as compare
 from chainrule.report.costs import costs as costs
 from chainrule.report.explain import explain as explain
-from chainrule.native.jit import jit as jit
-from chainrule.native.jit import source as source
 from chainrule.vectorize import vmap as vmap
 from chainrule.view.trace import trace as trace
 

@@ -10,7 +10,12 @@ from chainrule.errors import ArgumentError
 __all__ = ["load"]
 
 # Module -> the extra of this package that brings it.
-_EXTRAS = {"sympy": "symbolic", "mpmath": "symbolic", "matplotlib": "plot", "pandas": "frame", "typer": "cli", "rich": "cli"}
+_EXTRAS = {
+    **dict.fromkeys(("sympy", "mpmath"), "symbolic"),
+    **dict.fromkeys(("typer", "rich"), "cli"),
+    "matplotlib": "plot",
+    "pandas": "frame",
+}
 
 
 def load(name: str) -> Any:

@@ -17,8 +17,8 @@ from chainrule.calls import Call, Function, check_callable, with_aux
 from chainrule.core.batch import Batch, Rows
 from chainrule.core.dispatch import dtype_of, innermost, shape_of
 from chainrule.core.live import Masked, dense
-from chainrule.eager.drivers import Trace, lower, run_forward, trace_reverse
 from chainrule.core.transformation import mark
+from chainrule.eager.drivers import Trace, lower, run_forward, trace_reverse
 from chainrule.errors import ArgumentError
 from chainrule.leaves import build
 

@@ -52,11 +52,11 @@ def derivative(
         ========== ===================================== ============= ==================== ==================
         method     formula                               error in step default step         digits of float64
         ========== ===================================== ============= ==================== ==================
-        forward    (f(x + h) - f(x)) / h                 h             √ε max(1, |x|)       8
-        central    (f(x + h) - f(x - h)) / 2h            h²            ∛ε max(1, |x|)       10
+        forward    (f(x + h) - f(x)) / h                 h             ``√ε max(1, |x|)``   8
+        central    (f(x + h) - f(x - h)) / 2h            h²            ``∛ε max(1, |x|)``   10
         complex    Im f(x + ih) / h                      h²            ∛tiny, about 1e-103  15
-        adaptive   eighth order, steps halved until the  h⁸            from max(½, ∜ε |x|)  12, estimate given
-                   estimate settles (`scipy.differentiate`)
+        adaptive   eighth order, steps halved until the  h⁸            ``max(½, ∜ε |x|)``   12, estimate given
+                   estimate settles (SciPy)
         ========== ===================================== ============= ==================== ==================
     step : array_like, positive, broadcastable to the shape of ``x``, optional
         The step (the first step of "adaptive") instead of the default one.
@@ -82,9 +82,10 @@ def derivative(
 
     References
     ----------
-    .. [1] J. Nocedal and S. Wright, *Numerical Optimization*, 2nd ed., Springer 2006, section 8.1 (steps).
-    .. [2] W. Squire and G. Trapp, "Using complex variables to estimate derivatives of real functions",
-       SIAM Review 40(1), 1998, 110-112.
+    J. Nocedal and S. Wright, *Numerical Optimization*, 2nd ed., Springer 2006, section 8.1 (steps).
+
+    W. Squire and G. Trapp, "Using complex variables to estimate derivatives of real functions",
+    SIAM Review 40(1), 1998, 110-112.
 
     Examples
     --------
@@ -139,7 +140,7 @@ def gradient(
 
     References
     ----------
-    .. [1] J. Nocedal and S. Wright, *Numerical Optimization*, 2nd ed., Springer 2006, section 8.1.
+    J. Nocedal and S. Wright, *Numerical Optimization*, 2nd ed., Springer 2006, section 8.1.
 
     Examples
     --------
@@ -186,7 +187,7 @@ def jacobian(
 
     References
     ----------
-    .. [1] J. Nocedal and S. Wright, *Numerical Optimization*, 2nd ed., Springer 2006, section 8.1.
+    J. Nocedal and S. Wright, *Numerical Optimization*, 2nd ed., Springer 2006, section 8.1.
 
     Examples
     --------

@@ -62,6 +62,9 @@ _OPS = {
     "cholesky": "np.linalg.cholesky({})",
     "argsort": 'np.argsort({}, kind="stable")',
 }
+_REAL = ("float64", "float32")
+_POWERS = frozenset({"power", "float_power", "pow"})
+_PRODUCTS = (" ** 2", " ** 3", " ** 4")  # powers that Numba multiplies out
 _SUMS = {"add": "plus", "subtract": "minus"}  # that may be taken in any order
 _FORTRAN = frozenset({"solve", "inv", "cholesky"})  # Numba's results are in Fortran's order
 
@@ -164,6 +167,10 @@ class Writer:
         except UnsupportedError as error:
             place = f" ({os.path.basename(node.line.file)}:{node.line.number})" if node.line else ""
             raise UnsupportedError(f"{error}{place}") from None
+        if node in self.sums:
+            value = call(f"support.{_SUMS[node.op]}", *values)
+        elif self.compiled and node.op in _POWERS and dtypes[0] in _REAL and not value.text.endswith(_PRODUCTS):
+            value = call("np.power", *values)  # which may be vectorised
         self.define(node, node.out, value)
 
     def cell(self, node: Load | Store | Incr) -> Expression:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chainrule.ir.nodes import Block, Carry, For, Function, Let, Node, Var
+from chainrule.ir.nodes import Carry, For, Function, Let, Node, Var
 from chainrule.ir.walk import nodes_of, reads
 
 __all__ = ["plain_sums"]

@@ -35,6 +35,7 @@ class Timing(NamedTuple):
 
 
 def bench(request: Request, seconds: float, output: Output) -> int:
+    """Print the median times of the function and of its gradient in every mode."""
     at = point(request, assume=True)
     with np.errstate(all="ignore"):
         timings = [_timing(what, run, seconds) for what, run in track(list(_contestants(at)), "timing")]

@@ -26,14 +26,15 @@ __all__ = ["check", "grad", "source"]
 
 
 def grad(request: Request, output: Output) -> int:
+    """Print the value and the gradient."""
     at = point(request)
     value, derivative = _differentiated(at)
     found = dict(zip(at.chosen, derivative, strict=True))
     if request.json:
         output.json({**at.data, "value": value, "derivative": found})
         return 0
-    d, name = "∂" if output.notation == "unicode" else "d", at.function.__name__
-    lines = {name: value, **{f"{d}{name}/{d}{key}": part for key, part in found.items()}}
+    name = at.function.__name__
+    lines = {name: value, **{f"∂{name}/∂{key}": part for key, part in found.items()}}
     width = max(map(len, lines))
     output.show(Text(at.heading + "\n", style="bold"), *(_equation(k.ljust(width), v) for k, v in lines.items()))
     return 0
@@ -61,6 +62,7 @@ def _equation(label: str, value: Any) -> Text:
 
 
 def source(request: Request, stage: str, primal: bool, output: Output) -> int:
+    """Print the program of the gradient, or of the function."""
     at = point(request, assume=True)
     if at.assumed and at.file:
         note(f"{', '.join(at.assumed)}: taken for numbers; for arrays give --at {at.assumed[0]}=[1.0, 2.0]")
@@ -79,6 +81,7 @@ def source(request: Request, stage: str, primal: bool, output: Output) -> int:
 
 
 def check(request: Request, order: int, compiled: bool, output: Output) -> int:
+    """Print whether derivatives agree with differences; 1 if they do not."""
     at = point(request, assume=True)
     function, args = at.narrowed()
     if compiled:

@@ -32,8 +32,11 @@ from chainrule.errors import ArgumentError
 __all__ = ["Output", "note", "plain", "publish", "sheet", "track", "working", "write"]
 
 _WIDE = 10_000
+_BLANK = "    \n"
 # A line under the headings, and nothing else.
-_LINED, _LINED_IN_ASCII = (Box("\n".join(["    "] * 2 + [f" {c * 2} "] + ["    "] * 5), ascii=c == "-") for c in "─-")
+_LINED = Box(f"{_BLANK * 2} ── \n{_BLANK * 5}".rstrip("\n"))
+_LINED_IN_ASCII = Box(f"{_BLANK * 2} -- \n{_BLANK * 5}".rstrip("\n"), ascii=True)
+_IN_ASCII = str.maketrans({"…": "...", "×": "x", "–": "-", "█": "#", "□": "_", "∂": "d"})
 
 
 class Output:
@@ -52,7 +55,7 @@ class Output:
         for table in parts:
             if isinstance(table, Table) and self.notation == "ascii":
                 table.box = _LINED_IN_ASCII
-        if self.console.is_terminal:
+        if self.console.is_terminal and self.notation == "unicode":
             self.console.print(*parts, sep="\n")
             return
         with self.console.capture() as got:
@@ -60,7 +63,9 @@ class Output:
         self.write("\n".join(line.rstrip() for line in got.get().rstrip("\n").split("\n")))
 
     def write(self, text: str) -> None:
-        """Print text as it is."""
+        """Print text as it is, as far as the encoding goes."""
+        if self.notation == "ascii":
+            text = text.translate(_IN_ASCII)
         self.console.file.write(text if text.endswith("\n") else text + "\n")
 
     def json(self, data: Any) -> None:

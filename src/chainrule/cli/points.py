@@ -215,12 +215,17 @@ def _function(file: str, name: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-@functools.cache
 def _module(file: str) -> Any:
-    """The file as a module, run once; it finds the modules beside it."""
+    """The file as a module."""
     path = Path(file).resolve()
     if not path.is_file():
         raise ArgumentError(f"there is no file {file}")
+    return _loaded(path)
+
+
+@functools.cache
+def _loaded(path: Path) -> Any:
+    """Run a file once; it finds the modules beside it."""
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     taken = path.stem in sys.modules or path.stem in sys.stdlib_module_names

@@ -43,6 +43,7 @@ class Rule(NamedTuple):
 
 
 def rules(pattern: str, kind: str | None, json: bool, output: Output) -> int:
+    """Print the rules whose names match."""
     found = [p for p in registry.values() if _matches(p, pattern) and kind in (None, p.kind)]
     if not found:
         kinds = ", ".join(sorted({p.kind for p in registry.values()}))

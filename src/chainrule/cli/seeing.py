@@ -45,6 +45,7 @@ _TRACE_STYLES = {
 
 
 def trace(request: Request, mode: str, seed: tuple[str, ...], format: str, rows: int, output: Output) -> int:
+    """Print the tables of a trace."""
     at = point(request)
     found = _traced(at, mode, seed)
     publish(request, found.to_html)
@@ -129,6 +130,7 @@ def _accumulation_data(a: traces.Accumulation) -> dict[str, Any]:
 
 
 def graph(request: Request, format: str | None, path: Path | None, nodes: int, output: Output) -> int:
+    """Print the computational graph, or write it to a file."""
     at = point(request)
     found = _traced(at, "reverse")
     publish(request, found.to_html)
@@ -163,6 +165,7 @@ def _graph_data(found: Trace, nodes: int) -> dict[str, Any]:
 
 
 def compare(request: Request, manual: str | None, output: Output) -> int:
+    """Print the comparison of the four ways; 1 if a derivative by hand is wrong."""
     at = point(request)
     function, args = at.narrowed()
     with working("differentiating four ways"):
@@ -235,6 +238,7 @@ def _plots(found: comparisons.Comparison) -> Iterator[str]:
 
 
 def explain(request: Request, output: Output) -> int:
+    """Print what is special about the point; 1 if there is anything."""
     at = point(request)
     function, args = at.narrowed()
     with working("looking at every operation"):

@@ -72,11 +72,10 @@ def call(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any]) -> 
 def call_object(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """The value of a call of an object known now."""
     ctx = frame.ctx
-    if any(isinstance(a, Bottom) for a in [*args, *kwargs.values()]) and not isinstance(
-        target, (FunctionType, MethodType)
-    ):
-        return BOTTOM
     handler = find(target)
+    waits = any(isinstance(leaf, Bottom) for a in [*args, *kwargs.values()] for leaf in leaves(a))
+    if waits and (handler is not None or not isinstance(target, (FunctionType, MethodType))):
+        return BOTTOM  # for the type of a recursive call
     if handler is not None:
         _check_arguments(frame, handler, target, args, kwargs)
         return handler(frame, *args, **kwargs)

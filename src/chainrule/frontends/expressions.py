@@ -16,7 +16,7 @@ from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, describe, materialise, reads, truth
 from chainrule.frontends.frames import Frame
 from chainrule.frontends.iteration import iterable
-from chainrule.frontends.joins import merge_branches
+from chainrule.frontends.joins import born_in, merge_branches
 from chainrule.frontends.library.algebra import matmul
 from chainrule.frontends.values import (
     BOTTOM,
@@ -526,31 +526,42 @@ def _collected(frame: Any, node: Any, source: Iterable) -> Any:
     with ctx.inside(Block()):
         probe = item(integer(0))
     ctx.restore(state)
-    return collect(ctx, source.count, item, probe)
+    return BOTTOM if isinstance(probe, Bottom) else collect(ctx, source.count, item, probe)
 
 
 def _filtered(frame: Any, node: Any, source: Iterable) -> Any:
     """Several ranges, or conditions: one pass counts the items, another stores them."""
     ctx = frame.ctx
-    kinds: list[Number] = []
+    kinds: list[Any] = []
 
     def probe(at: Atom) -> Atom:
-        value = expression(frame, node.elt)
-        if not isinstance(value, Number):
-            raise ctx.fail(f"a list of {describe(value)} by a comprehension: make an array and fill its rows")
-        kinds.append(value)
-        return ctx.let("add", at, integer(1))
-
-    count = _walk(frame, node, 0, source, integer(0), probe)
-    array = ctx.new(kinds[0].dtype, (count,), hint="items")
+        kinds.append(expression(frame, node.elt))
+        return at
 
     def put(at: Atom) -> Atom:
         value = expression(frame, node.elt)
         ctx.builder.store(array.var, (at,), ctx.builder.cast(value.atom, array.dtype))
-        return ctx.let("add", at, integer(1))
+        return _next(frame, at)
 
+    state = ctx.snapshot()
+    with ctx.inside(Block()):
+        _walk(frame, node, 0, source, integer(0), probe)
+    ctx.restore(state)
+    if isinstance(kinds[0], Bottom):
+        return BOTTOM
+    if not isinstance(kinds[0], Number):
+        raise ctx.fail(f"a list of {describe(kinds[0])} by a comprehension: make an array and fill its rows")
+    start, mark = len(ctx.builder.block.nodes), len(ctx.writes)
+    count = _walk(frame, node, 0, source, integer(0), lambda at: ctx.let("add", at, integer(1)))
+    array = ctx.new(kinds[0].dtype, (count,), hint="items")
     _walk(frame, node, 0, source, integer(0), put)
+    if not born_in(Block(ctx.builder.block.nodes[start:])).issuperset(ctx.writes[mark:]):
+        raise ctx.fail("a comprehension with a condition or several ranges that writes to arrays: write a loop")
     return ListArray(array, kinds[0].weak)
+
+
+def _next(frame: Frame, at: Atom) -> Atom:
+    return frame.ctx.let("add", at, integer(1))
 
 
 def _walk(frame: Frame, node: Any, depth: int, source: Any, at: Atom, visit: Callable[[Atom], Atom]) -> Atom:

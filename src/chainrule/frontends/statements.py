@@ -321,9 +321,11 @@ def _must_unroll(frame: Frame, stmt: ast.For) -> bool:
     """Whether the loop's variable is the index of a tuple, a list or a dict, or a list grows in its body."""
     targets = {n.id for n in ast.walk(stmt.target) if isinstance(n, ast.Name)}
     for node in (n for s in stmt.body for n in ast.walk(s)):
-        grows = isinstance(node, ast.Attribute) and node.attr in ("append", "extend")
-        if grows and isinstance(node.value, ast.Name) and isinstance(frame.env.get(node.value.id), list):
-            return True
+        match node:
+            case ast.Attribute(value=ast.Name(id=name), attr="append" | "extend") if isinstance(
+                frame.env.get(name), list
+            ):
+                return True
     for node in (n for s in stmt.body for n in ast.walk(s)):
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
             used = {n.id for n in ast.walk(node.slice) if isinstance(n, ast.Name)}

@@ -30,6 +30,7 @@ from chainrule.native.results import builder
 from chainrule.native.traced import call_traced
 from chainrule.native.verify import compared
 from chainrule.native.workspace import pooled, with_workspace
+from chainrule.transforms.fission import fissioned
 from chainrule.transforms.forward import jvp
 from chainrule.transforms.reverse import vjp
 from chainrule.transforms.simplify import simplify
@@ -181,6 +182,7 @@ def _runner(function: Any, options: dict[str, Any]) -> Callable[..., Any]:
     if options["backend"] == "python":
         return plain(write(function))
     compiled = importlib.import_module("chainrule.backends.numba.compile").compiled
+    function = fissioned(function)
     spacious = with_workspace(function)
     source = write(spacious or function, "compiled")
     call: Callable[..., Any] = compiled(source, fastmath=options["fastmath"], cache=options["cache"]).call
@@ -364,4 +366,4 @@ def source(g: Any, *args: Any, stage: str = "derivative", **kwargs: Any) -> str:
         function = next(iter(jitted._programs.values()))[0].function
     else:
         function = simplify(jitted.program(jitted._key(args, kwargs, [])).function)
-    return write(function, stage).text
+    return write(fissioned(function) if stage == "compiled" else function, stage).text

@@ -21,6 +21,7 @@ from chainrule.ir.build import Builder, constant, integer
 from chainrule.ir.evaluate import evaluate
 from chainrule.ir.nodes import Alloc, Array, Atom, Block, For, Function, If, Let, Load, Node, Scalar, Var, While
 from chainrule.ir.walk import Renaming, defines
+from chainrule.transforms.fission import fissioned
 
 __all__ = ["compared", "instrumented"]
 
@@ -34,7 +35,7 @@ def compared(function: Function, fastmath: bool | str) -> Callable[..., Any]:
     runs: dict[str, Callable[..., tuple[Any, ...]]] = {
         "interpreter": lambda *args: evaluate(probed, list(args)),
         "python": plain(write(probed)),
-        "numba": compiled(write(probed, "compiled"), fastmath=fastmath, cache=False).call,
+        "numba": compiled(write(fissioned(probed), "compiled"), fastmath=fastmath, cache=False).call,
     }
 
     def run(*args: Any) -> Any:

@@ -13,12 +13,14 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from chainrule.ir.build import Builder, integer
+from chainrule.ir.build import Builder, constant, integer
 from chainrule.ir.nodes import (
+    Alloc,
     Array,
     Atom,
     Block,
     Carry,
+    Const,
     Dim,
     For,
     Function,
@@ -53,32 +55,34 @@ ELEMENTARY = frozenset(
         "exp",
         "exp2",
         "expm1",
+        "float_power",
         "hypot",
         "log",
         "log10",
         "log1p",
         "log2",
         "logistic",
+        "pow",
         "power",
-        "float_power",
         "sin",
         "sinh",
-        "tan",
-        "tanh",
         "special.cbrt",
         "special.exp2",
         "special.expm1",
         "special.log1p",
+        "tan",
+        "tanh",
     ]
 )
 _REAL = ("float64", "float32")
+_POWERS = ("float_power", "pow", "power")
 STRIP = 256
 _LARGEST = 400  # items of a body: the graph is of quadratic size
 _FEWEST = 8  # iterations, where their number is known
 _ROWS = 8  # per elementary function
 
 
-def fissioned(function: Function, lanes: int = 4, strip: int = STRIP) -> Function:
+def fissioned(function: Function, lanes: int = 8, strip: int = STRIP) -> Function:
     """`function` with loops taken apart where that is allowed and pays.
 
     Parameters
@@ -107,10 +111,7 @@ class _Splitter:
 
     def room(self, dtype: str, count: int) -> Node:
         """The array whose rows the strips use; what is computed beyond the end of a strip is computed on zeros."""
-        builder = Builder()
-        builder.alloc(dtype, [integer(count * self.stride)], 0)
-        (node,) = builder.block.nodes
-        return dataclasses.replace(node, out=self.buffers[dtype])  # type: ignore[call-arg]
+        return Alloc(self.buffers[dtype], (integer(count * self.stride),), constant(0, dtype))
 
     def block(self, block: Block) -> Block:
         return Block([self.node(n) for n in block])
@@ -137,13 +138,13 @@ def _is_cheap(item: object) -> bool:
 
 def _is_product(let: Let) -> bool:
     """Whether `let` is a power that is written as a multiplication."""
-    return "power" in let.op and any(is_number(let.args[1], n) for n in (0, 1, 2, 3, 4))
+    return let.op in _POWERS and any(is_number(let.args[1], n) for n in (2, 3, 4))
 
 
 def _is_worth_a_look(loop: For) -> bool:
-    counted = is_number(loop.lower, getattr(loop.lower, "value", None))
-    trips = abs(loop.upper.value - loop.lower.value) if counted and hasattr(loop.upper, "value") else _FEWEST  # type: ignore[union-attr]
-    return trips >= _FEWEST and len(loop.body.nodes) <= _LARGEST and any(map(_is_elementary, loop.body))
+    few = isinstance(loop.lower, Const) and isinstance(loop.upper, Const)
+    few = few and abs(loop.upper.value - loop.lower.value) < _FEWEST  # type: ignore[union-attr]
+    return not few and len(loop.body.nodes) <= _LARGEST and any(map(_is_elementary, loop.body))
 
 
 # -- which loop an item goes to -----------------------------------------------------------------------

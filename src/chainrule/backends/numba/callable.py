@@ -62,9 +62,9 @@ def _kind(type: Any) -> tuple[str, int]:
     raise UnsupportedError(f"a jitted function takes numbers and C-contiguous arrays in compiled code, not {type}")
 
 
-register_model(FunctionType)(models.OpaqueModel)  # type: ignore[no-untyped-call]
+register_model(FunctionType)(models.OpaqueModel)
 
 
-@lower_constant(FunctionType)  # type: ignore[untyped-decorator]
+@lower_constant(FunctionType)  # type: ignore[no-untyped-call, untyped-decorator, unused-ignore]
 def _constant(context: Any, builder: Any, type: Any, value: Any) -> Any:
     return context.get_dummy_value()

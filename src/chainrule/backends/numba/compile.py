@@ -40,9 +40,7 @@ class Compiled(NamedTuple):
     cached: bool
 
 
-def compiled(
-    source: Source, *, fastmath: bool | str = "sums", cache: bool = True, vectorise: bool = True
-) -> Compiled:
+def compiled(source: Source, *, fastmath: bool | str = "sums", cache: bool = True, vectorise: bool = True) -> Compiled:
     """Compile `source`, or find it compiled.
 
     Parameters

@@ -158,9 +158,11 @@ def _einsum(frame: Any, subscripts: Any, *operands: Any) -> Any:
                 factor = ctx.builder.cast(factor, dtype)
                 product = factor if product is None else ctx.let("multiply", product, factor)
             assert product is not None
-            return ctx.let("add", total, product, hint="s")
+            added: Atom = ctx.let("add", total, product, hint="s")
+            return added
 
-        return ctx.reduce([dims[c] for c in summed], constant(0, dtype), term, "s")
+        sum_: Atom = ctx.reduce([dims[c] for c in summed], constant(0, dtype), term, "s")
+        return sum_
 
     arrays = tuple(a for v in values for a in reads(v))
     if not output:
