@@ -5,14 +5,19 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 
-.PHONY: help demo test zoo lint fmt bench clean
+.PHONY: help demo examples test zoo lint fmt docs bench clean
 .NOTPARALLEL:
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.with-demo  ## fit two models to real data with exact gradients
 	@$(PY) examples/demo.py
+
+examples: $(VENV)/.with-demo $(VENV)/.with-plot  ## fit orbits, populations and cameras with compiled gradients
+	@$(PY) examples/orbit.py
+	@$(PY) examples/lynx_hare.py
+	@$(PY) examples/bundle.py
 
 test: $(VENV)/.with-test  ## run the tests and the examples in docstrings
 	@$(PY) -m pytest -q -n 2
@@ -29,11 +34,15 @@ fmt: $(VENV)/.with-lint  ## format and mend what can be mended automatically
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
+docs: $(VENV)/.with-docs  ## build the pages into docs/_build/html; a warning is an error
+	@$(PY) -m sphinx -W --keep-going -q docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 bench: $(VENV)/.with-bench  ## time eager mode against its rivals, one thread each
 	@$(PY) benchmarks/eager.py
 
 clean:  ## remove .venv, builds and caches
-	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/_build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp per extra: `.venv/.with-test` is newer than pyproject.toml if the extra `test` is installed.

@@ -82,12 +82,17 @@ def _address(symbol: str) -> int | None:
     return None if found is None else ctypes.cast(found, ctypes.c_void_p).value
 
 
+def _features() -> list[str]:
+    """What the processor that Numba compiles for has."""
+    return cpu_target.target_context.codegen().magic_tuple()[2].split(",")  # type: ignore[no-any-return]
+
+
 @functools.cache
 def available(name: str, size: int = 8) -> tuple[Variant, ...]:
     """The variants of C's function `name` of numbers of `size` bytes that this process may call, wide ones first."""
     if _library() is None:
         return ()
-    features = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+    features = _features()
     letters = "vv" if name in _OF_TWO else "v"
     found = []
     for feature, letter, width in _SETS:
