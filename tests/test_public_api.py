@@ -19,6 +19,8 @@ SIGNATURES = {
     "grad": "(f, argnums=0, has_aux=False, holomorphic=False)",
     "value_and_grad": "(f, argnums=0, has_aux=False, holomorphic=False)",
     "jvp": "(f, primals, tangents, has_aux=False)",
+    "jit": "(f=None, *, fastmath='sums', cache=True, backend='numba', verify=False)",
+    "source": "(g, *args, stage='derivative', **kwargs)",
     "vjp": "(f, *primals, has_aux=False)",
     "linearize": "(f, *primals)",
     "jacobian": "(f, argnums=0, mode='auto', has_aux=False, holomorphic=False)",

@@ -318,8 +318,14 @@ def put(ctx: Context, var: Var, index: tuple[Atom, ...], value: Atom, op: str | 
     ctx.builder.store(var, index, convert(ctx, new.atom, dtype))
 
 
+def _apart(ctx: Context, array: ArrayRef, value: Any) -> Any:
+    """`value`, or a copy of it if writes to `array` would change it."""
+    shared = isinstance(value, ArrayRef) and value.base is array.base
+    return materialise(ctx, copy_of(ctx, value)) if shared else value
+
+
 def _scatter(ctx: Context, array: ArrayRef, items: list[Any], value: Any, op: str | None) -> None:
-    selection = _Selection(ctx, array, items)
+    selection = _Selection(ctx, array, [_apart(ctx, array, i) for i in items])
     if isinstance(value, Number):
         values: Any = value
     else:
@@ -341,8 +347,8 @@ def _scatter(ctx: Context, array: ArrayRef, items: list[Any], value: Any, op: st
 def add_at(ctx: Context, array: ArrayRef, index: Any, value: Any) -> None:
     """``np.add.at``: an index that comes twice counts twice."""
     ctx.writable(array)
-    selection = _Selection(ctx, array, _expanded(ctx, array, index))
-    value = materialise(ctx, value)
+    selection = _Selection(ctx, array, [_apart(ctx, array, i) for i in _expanded(ctx, array, index)])
+    value = materialise(ctx, _apart(ctx, array, value))
     base, prefix = _place(array)
     with ctx.nest(selection.dims) as i:
         put(ctx, base, (*prefix, *selection.at(i)), element(ctx, value, i, selection.dims), "add")

@@ -170,6 +170,12 @@ def _parameter(ctx: Context, name: str, leaf: Any, params: list[Var], known: boo
     return leaf
 
 
+def _hint(leaf: Any) -> str:
+    """What the user calls an argument."""
+    atom = leaf.atom if isinstance(leaf, Number) else leaf.var if isinstance(leaf, ArrayRef) else None
+    return atom.hint if isinstance(atom, Var) else "x"
+
+
 def _result(ctx: Context, leaf: Any) -> Any:
     leaf = materialise(ctx, leaf, "result")
     if isinstance(leaf, ArrayRef):
@@ -232,7 +238,8 @@ def lift(ctx: Context, values: Any, run: Any) -> tuple[Function, Any, tuple[Var,
     frozen, written = dict(ctx.frozen), len(ctx.writes)
     with ctx.inside(block):
         inner = [
-            rebuild(v, iter([_parameter(ctx, "x", leaf, params, known=True) for leaf in leaves(v)])) for v in values
+            rebuild(v, iter([_parameter(ctx, _hint(leaf), leaf, params, known=True) for leaf in leaves(v)]))
+            for v in values
         ]
         result = run(inner)
         result = rebuild(result, iter([materialise(ctx, leaf, "y") for leaf in leaves(result)]))

@@ -391,16 +391,23 @@ def _loop(frame: Frame, stmt: ast.For | ast.While, names: list[str], read: Calla
 
 def _unrolled(frame: Frame, stmt: ast.For, guard: ast.expr | None, items: list[Any]) -> None:
     for item in items:
-        if guard is not None:
-            stopped = truth(frame.ctx, expression(frame, guard))
-            if not isinstance(stopped, Const):
-                raise frame.ctx.fail(
-                    "a loop over a tuple or list ends early depending on numbers: loop over an array or a range"
-                )
-            if stopped.value:
-                return
+        stopped = boolean(False) if guard is None else truth(frame.ctx, expression(frame, guard))
+        if not isinstance(stopped, Const):
+            _unless(frame, stmt, guard, item)
+            continue
+        if stopped.value:
+            return
         assign_to(frame, stmt.target, item)
         _block(frame, stmt.body)
+
+
+def _unless(frame: Frame, stmt: ast.For, guard: Any, item: Any) -> None:
+    """``if not guard:`` one iteration of an unrolled loop."""
+    first = ast.Assign([stmt.target], ast.Name(".item", ast.Load()))
+    choice = ast.If(ast.UnaryOp(ast.Not(), guard), [ast.copy_location(first, stmt), *stmt.body], [])
+    frame.env[".item"] = item
+    _if(frame, ast.fix_missing_locations(ast.copy_location(choice, stmt)))
+    del frame.env[".item"]
 
 
 def _function_def(frame: Frame, stmt: ast.FunctionDef) -> None:

@@ -79,7 +79,7 @@ def jit(
     ...     for i in range(len(x)):
     ...         s += x[i] ** 2
     ...     return s
-    >>> total(np.array([1.0, 2.0]))
+    >>> float(total(np.array([1.0, 2.0])))
     5.0
     >>> cr.grad(total)(np.array([1.0, 2.0]))
     array([2., 4.])
