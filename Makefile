@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 
-.PHONY: help demo examples test zoo lint fmt docs bench clean
+.PHONY: help demo examples test zoo fuzz lint fmt docs bench clean
 .NOTPARALLEL:
 
 help:  ## list the targets
@@ -24,6 +24,9 @@ test: $(VENV)/.with-test  ## run the tests and the examples in docstrings
 
 zoo: $(VENV)/.with-test  ## run every program of the zoo in every mode and back end (half an hour)
 	@CHAINRULE_ZOO=all $(PY) -m pytest -q -n 2 tests/test_native_programs.py
+
+fuzz: $(VENV)/.with-test  ## compare the derivatives of 2,000 random programs on every road (an hour)
+	@$(PY) -m tests.fuzz.many 2000
 
 lint: $(VENV)/.with-lint  ## check format, style and types
 	@$(PY) -m ruff format --check .

@@ -64,7 +64,7 @@ def blocks(text: str) -> list[Block]:
     """The blocks of a page that are run."""
     found = []
     fences = list(_FENCE.finditer(text))
-    for fence, below in zip(fences, [*fences[1:], None], strict=True):
+    for fence, below in zip(fences, [*fences[1:], None], strict=False):
         language, *words = fence["info"].split() or [""]
         if language not in _LANGUAGES:
             continue

@@ -79,6 +79,7 @@ _POWERS = ("float_power", "pow", "power")
 STRIP = 256
 _LARGEST = 400  # items of a body: the graph is of quadratic size
 _FEWEST = 8  # iterations, where their number is known
+_USUAL = 0.5
 _ROWS = 8  # per elementary function
 
 
@@ -110,8 +111,8 @@ class _Splitter:
         self.buffers: dict[str, Var] = {}
 
     def room(self, dtype: str, count: int) -> Node:
-        """The array whose rows the strips use; what is computed beyond the end of a strip is computed on zeros."""
-        return Alloc(self.buffers[dtype], (integer(count * self.stride),), constant(0, dtype))
+        """The array whose rows the strips use; beyond the end of a strip is what no function is slow at."""
+        return Alloc(self.buffers[dtype], (integer(count * self.stride),), constant(_USUAL, dtype))
 
     def block(self, block: Block) -> Block:
         return Block([self.node(n) for n in block])
