@@ -1,14 +1,17 @@
-"""Fit two models to real data with exact gradients of plain NumPy code.
+"""Fit two models to real data with exact gradients of plain NumPy code, and look at a derivative.
 
 `make demo` runs this file. The losses know nothing of derivatives: `cr.value_and_grad` gives
 `scipy.optimize.minimize` the gradient that it would otherwise estimate by finite differences. The report
-compares the two ways and checks the gradients; the exit code is 0 only if every goal is met.
+compares the two ways and checks the gradients; the exit code is 0 only if every goal is met. Then it prints the
+evaluation trace of a textbook function and the four approaches side by side, and writes a page that steps through
+the logistic loss of the first rows.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -175,12 +178,36 @@ def report_network(report, rng):
         report.goal(f"20 slopes against {name}", digits(slopes, numerical), goal, "digits")
 
 
+# -- looking at a derivative ---------------------------------------------------------------------------
+
+PAGE = Path(__file__).with_name("demo-trace.html")
+
+
+def textbook(x1, x2):
+    return x1 * x2 + np.exp(x1 * x2) - np.sin(x2)
+
+
+def report_trace():
+    print("\n3. A derivative, step by step: the evaluation trace with its adjoints\n")
+    print(cr.trace(textbook, 1.5, 0.5).text())
+    print("\n4. The same derivative by all approaches\n")
+    print(cr.compare(textbook, 1.5, 0.5))
+    data = load_breast_cancer()
+    x = (data.data - data.data.mean(axis=0)) / data.data.std(axis=0)
+    rows, columns = 4, 3
+    y = np.where(data.target[:rows] == 1, 1.0, -1.0)
+    w = np.full(columns + 1, 0.1)
+    cr.trace(logistic_loss, w, x[:rows, :columns], y, argnums=0).to_html(PAGE)
+    print(f"\n{PAGE.name}, beside this file: the logistic loss of the first {rows} rows, to step through in a browser.")
+
+
 def main():
     print("Losses written in plain NumPy, minimised by SciPy's L-BFGS-B. One evaluation of chainrule's gives")
     print("the loss and its gradient; finite differences evaluate the loss n + 1 times for a gradient.")
     report, rng = Report(), np.random.default_rng(0)
     report_logistic(report, rng)
     report_network(report, rng)
+    report_trace()
     if report.missed:
         print(f"\nMissed: {', '.join(report.missed)}.")
         return 1
