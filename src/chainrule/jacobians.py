@@ -121,9 +121,7 @@ def jacobian(
             result = _jacobian_by_push(call, trace)
         return (result, lower(aux[0], trace)) if has_aux else result
 
-    return mark(
-        jacobian_of, "jacobian", f, argnums=argnums, mode=mode, has_aux=has_aux, holomorphic=holomorphic
-    )
+    return mark(jacobian_of, "jacobian", f, argnums=argnums, mode=mode, has_aux=has_aux, holomorphic=holomorphic)
 
 
 def _real_call(f: Function, argnums: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
