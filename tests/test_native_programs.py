@@ -138,7 +138,7 @@ def test_interpreted(p: Program) -> None:
         differentiate(p, "interpreter")
 
 
-COMPILED = SMOOTH if EVERY else SMOOTH[::20]
+COMPILED = SMOOTH if EVERY else SMOOTH[::40]
 
 
 @pytest.mark.parametrize("p", COMPILED, ids=ids(COMPILED))

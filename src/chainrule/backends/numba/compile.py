@@ -112,7 +112,7 @@ def _type(type: Type) -> Any:
 def _signature(signature: Signature) -> Any:
     results = [_type(r) for r in signature.results]
     several: Any = types.Tuple
-    result = results[0] if len(results) == 1 else several(results)
+    result = results[0] if len(results) == 1 else several(results) if results else types.none
     return result(*map(_type, signature.params))
 
 
