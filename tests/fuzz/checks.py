@@ -11,7 +11,7 @@ import itertools
 import linecache
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,10 @@ from chainrule.ir.evaluate import evaluate
 from chainrule.native.jit import Jitted
 from tests.fuzz.programs import Program
 
-__all__ = ["STAGES", "Disagreement", "check"]
+__all__ = ["ROADS", "STAGES", "Disagreement", "Module", "Skip", "check", "differences"]
 
+STAGES = ("value", "grad", "jvp", "second")
+ROADS = ("value", "grad", "jvp", "forward over reverse", "reverse over reverse", "reverse over forward")
 _STEP = 1e-4
 _numbers = itertools.count()
 
@@ -191,8 +193,8 @@ def _agree(what: str, got: Any, expected: Any, tolerance: float) -> None:
 class Roads:
     """One derivative, run by several back ends on the same program."""
 
-    def __init__(self, module: Module, numba: bool) -> None:
-        self.module, self.numba = module, numba
+    def __init__(self, numba: Collection[str]) -> None:
+        self.numba = numba
 
     def __call__(self, what: str, function: Any, args: Sequence[Any], writes: bool = False) -> Any:
         """What `function` is at `args`, the same by every back end; `writes`: it may write to its arguments."""
@@ -208,7 +210,7 @@ class Roads:
         inner = copy.deepcopy(flat)
         results = self._guarded(f"{what}, interpreter", lambda: evaluate(made.function, inner))
         _agree(f"{what}, interpreter and python", list(results), _leaves(found), 1e-11)
-        if self.numba:
+        if what in self.numba:
             from chainrule.backends.numba.compile import compiled
 
             run = self._guarded(
@@ -239,11 +241,11 @@ def _same_arguments(what: str, after: Sequence[Any], before: Sequence[Any]) -> N
             raise Disagreement(f"{what} writes to its arguments")
 
 
-STAGES = ("value", "grad", "jvp", "second")
+def check(program: Program, numba: Collection[str] = (), last: str = "second") -> str:
+    """Compare every road up to the stage `last`; "agree", or why the program says nothing or is refused.
 
-
-def check(program: Program, numba: bool = False, last: str = "second") -> str:
-    """Compare every road up to the stage `last`; "agree", or why the program says nothing or is refused."""
+    `numba` are the roads that Numba goes too, of `ROADS`.
+    """
     module = Module(program)
     try:
         return _check(module, numba, STAGES.index(last))
@@ -255,9 +257,9 @@ def check(program: Program, numba: bool = False, last: str = "second") -> str:
         module.close()
 
 
-def _check(module: Module, numba: bool, last: int) -> str:
+def _check(module: Module, numba: Collection[str], last: int) -> str:
     value, after = module.call(_arrays(module.primals))
-    roads, args, ways = Roads(module, numba), module.arguments, module.directions
+    roads, args, ways = Roads(numba), module.arguments, module.directions
     got, ours = roads("value", module.f, args, writes=True)
     _agree("value", got, value, 1e-11)
     _agree("value, the arguments after the call", ours, after, 1e-11)

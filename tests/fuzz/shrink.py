@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from tests.fuzz.checks import STAGES, Disagreement, check
 from tests.fuzz.programs import Program
@@ -120,7 +120,7 @@ def _replace(name: str, new: ast.expr) -> Edit:
     return lambda node: setattr(node, name, new)
 
 
-def smallest(program: Program, found: Disagreement, numba: bool = False) -> tuple[str, str]:
+def smallest(program: Program, found: Disagreement, numba: Collection[str] = ()) -> tuple[str, str]:
     """The text that `program` shrinks to while it disagrees at the same place, and the message of that."""
     last = next((s for s in STAGES if str(found).startswith(s)), STAGES[-1])
     messages = [str(found)]
