@@ -22,6 +22,7 @@ def plain_sums(function: Function) -> frozenset[Let]:
     Examples
     --------
     >>> from chainrule.ir.build import FLOAT, INT, Builder, constant, integer
+    >>> from chainrule.ir.nodes import Block
     >>> n, i, s, out = Var("n", INT), Var("i", INT), Var("s", FLOAT), Var("s", FLOAT)
     >>> b = Builder()
     >>> after = b.let("add", s, b.cast(i, "float64"))
