@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import sympy
 
+import chainrule as cr
 from chainrule.cli.main import main
 from chainrule.cli.rules import described
+from chainrule.core.define import elementwise
 from chainrule.core.primitive import registry
 
 ELEMENTARY = (
@@ -55,6 +58,11 @@ def test_a_rule_says_what_sympy_says(name: str) -> None:
 )
 def test_how_rules_are_written(name: str, derivatives: tuple[str, ...]) -> None:
     assert described(registry[name]).derivatives == derivatives
+
+
+def test_a_rule_may_stop_a_gradient() -> None:
+    rule = elementwise("test.rules.stopped", lambda x: np.sin(x), lambda y, x: cr.stop_gradient(np.cos(x)))
+    assert described(rule).derivatives == ("stop_gradient(cos(x))",)
 
 
 def test_the_table_is_the_registry(capsys: pytest.CaptureFixture[str]) -> None:

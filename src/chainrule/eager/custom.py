@@ -59,9 +59,10 @@ def stop_gradient(x: Any) -> Any:
 
 
 def _stop_leaf(leaf: Any) -> Any:
-    while isinstance(leaf, Tracer) and not isinstance(leaf, Rows):
-        leaf = stopped(leaf)
-    return stopped(leaf) if isinstance(leaf, Rows) else leaf
+    level = None
+    while isinstance(leaf, Tracer) and leaf.level != level:  # rows and symbols have no derivative, and stay
+        level, leaf = leaf.level, stopped(leaf)
+    return leaf
 
 
 # -- custom rules -------------------------------------------------------------------------------------
