@@ -26,6 +26,7 @@ from chainrule.ir.evaluate import evaluate
 from chainrule.ir.nodes import Array
 from chainrule.native.arguments import is_traced, nest, signature
 from chainrule.native.fastcall import MISS, fast_call
+from chainrule.native.memory import read_bytes
 from chainrule.native.results import builder
 from chainrule.native.traced import call_traced
 from chainrule.native.verify import compared
@@ -39,6 +40,7 @@ __all__ = ["Jitted", "Specialisation", "jit", "source"]
 
 _GONE = (LookupError, AttributeError, ValueError, TypeError)  # what was read from is not what it was
 _BACKENDS = ("numba", "python", "interpreter")
+_DEFAULTS = {"fastmath": "sums", "cache": True, "backend": "numba", "verify": False, "memory": None}
 
 
 def jit(
@@ -48,6 +50,8 @@ def jit(
     cache: bool = True,
     backend: str = "numba",
     verify: bool = False,
+    memory: int | str | None = None,
+    checkpoint: bool = False,
 ) -> Any:
     """Compile a function of ordinary Python: its source is read, transformed and handed to Numba.
 
@@ -64,6 +68,12 @@ def jit(
         through it), or the reference interpreter.
     verify : bool
         Run every call on all back ends, compare them, and raise where they part.
+    memory : int or str, optional
+        How many bytes the reverse of a counted loop may keep of its iterations: 200_000_000 or "200MB". What does not
+        fit is computed again, by the binomial schedule: with s copies of the state C(s + r, r) stretches of iterations
+        are repeated at most r times. All are kept by default.
+    checkpoint : bool
+        Keep of a counted loop about as many bytes as one repetition of it allows, the square root of its length.
 
     Returns
     -------
@@ -90,9 +100,11 @@ def jit(
         raise ArgumentError(f'fastmath={fastmath!r}: choose "sums", True or False')
     options: dict[str, Any] = {"fastmath": fastmath, "cache": cache, "backend": backend, "verify": verify}
     if f is None:
-        return functools.partial(jit, **options)
+        return functools.partial(jit, **options, memory=memory, checkpoint=checkpoint)
+    options["memory"] = read_bytes(memory) if memory is not None else 0 if checkpoint else None
     if isinstance(f, Jitted):
-        return f.like(f.function)
+        options = {**f.options, **{k: v for k, v in options.items() if v != _DEFAULTS[k]}}
+        return Jitted(f.function, options)
     if not callable(f):
         raise ArgumentError(f"jit takes a function, not {type(f).__name__}: write chainrule.jit(f)(x)")
     return Jitted(f, options)
@@ -315,7 +327,7 @@ class Jitted:
             parsed,
             names,
             _forward,
-            _reverse,
+            functools.partial(_reverse, memory=self.options.get("memory")),
         )
 
 
@@ -323,9 +335,9 @@ def _forward(function: Any, active: Any) -> Any:
     return jvp(simplify(function), active)
 
 
-def _reverse(function: Any, active: Any) -> Any:
+def _reverse(function: Any, active: Any, memory: int | None) -> Any:
     """The reverse of what is left after simplification: what need not be computed need not be kept."""
-    return vjp(simplify(function), active)
+    return vjp(simplify(function), active, memory)
 
 
 def _innermost(function: Any) -> Any:

@@ -7,12 +7,12 @@ which can be transformed again.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
 from chainrule.ir.build import Builder
-from chainrule.ir.nodes import Array, Atom, Block, Function, Var
+from chainrule.ir.nodes import Array, Atom, Block, For, Function, Var
 from chainrule.transforms.activity import find_active, is_float
+from chainrule.transforms.checkpoint import connected, divided, outlined
 from chainrule.transforms.demand import Plan
 from chainrule.transforms.mirror import bar, zero
 from chainrule.transforms.order import Order
@@ -23,7 +23,7 @@ from chainrule.transforms.sweep import Sweep
 __all__ = ["vjp"]
 
 
-def vjp(function: Function, active: Sequence[bool]) -> Function:
+def vjp(function: Function, active: Sequence[bool], memory: int | None = None) -> Function:
     """The program of `function` and of the cotangents of its parameters.
 
     Parameters
@@ -31,6 +31,8 @@ def vjp(function: Function, active: Sequence[bool]) -> Function:
     function : Function
     active : sequence of bool
         For each parameter, float or complex if chosen, whether its cotangent is wanted.
+    memory : int, optional
+        The number of bytes that a counted loop may keep, see `checkpoint`; 0: as few as one repetition allows.
 
     Returns
     -------
@@ -48,31 +50,33 @@ def vjp(function: Function, active: Sequence[bool]) -> Function:
     >>> evaluate(vjp(square, [True]), [3.0, 1.0])
     (9.0, 6.0)
     """
-    return Reversal(function, active).vjp(active)
+    return Reversal(function, active, memory).vjp(active)
 
 
 class Reversal:
     """The reverse of a function, and of those that it calls."""
 
-    def __init__(self, function: Function, active: Sequence[bool]) -> None:
+    def __init__(self, function: Function, active: Sequence[bool], memory: int | None = None) -> None:
         self.function = function
         self.carrying = find_active(function, active)
+        self.memory = memory
+        self._strips: list[Function] = []
         self._pullbacks: dict[Function, Function] = {}
 
     def vjp(self, active: Sequence[bool]) -> Function:
         primal = prepare(self.function, self.carrying)
+        cts = [(r, _bar(r)) for r in primal.function.results if is_float(r)]
+        if self.memory is not None:
+            primal = self._checkpointed(primal, active, cts)
         function = primal.function
-        cts = [(r, _bar(r)) for r in function.results if is_float(r)]
         wanted = [p for p, a in zip(function.params, active, strict=True) if a]
-
-        def assemble(sweep: Sweep) -> Function:
-            results, copies = sweep.unharmed(function.results)
-            cotangents = [sweep.cotangent(p) for p in wanted]
-            body = Block([*write_primal(sweep.residuals), *copies, *sweep.body.code])
-            params = (*function.params, *(ct for _, ct in cts))
-            return Function(f"{function.name}_vjp", params, body, (*results, *cotangents), function.line)
-
-        return self._best(primal, cts, {}, lambda build, ct: build.copy(ct), assemble)
+        sweep = self._best(primal, cts, {}, _copied)
+        results, copies = sweep.unharmed(function.results)
+        cotangents = [sweep.cotangent(p) for p in wanted]
+        body = Block([*write_primal(sweep.residuals), *copies, *sweep.body.code])
+        params = (*function.params, *(ct for _, ct in cts))
+        made = Function(f"{function.name}_vjp", params, body, (*results, *cotangents), function.line)
+        return _forwards(made, sweep)
 
     def pullback(self, function: Function) -> Function:
         """The reverse of a function that is called.
@@ -95,14 +99,14 @@ class Reversal:
         # It may call itself, so that it is there before it is written.
         made = Function(f"{function.name}_pullback", given, Block(), results, function.line, frozenset(arrays))
         self._pullbacks[function] = made
-
-        def assemble(sweep: Sweep) -> Function:
-            found = tuple(sweep.cotangent(p) for p in scalars)
-            body = Block([*write_primal(sweep.residuals), *sweep.body.code])
-            return dataclasses.replace(made, body=body, results=found)
-
-        best = self._best(primal, cts, shadows, lambda build, ct: ct, assemble)
-        made.body, made.results = best.body, best.results
+        sweep = self._best(primal, cts, shadows, lambda build, ct: ct)
+        found = tuple(sweep.cotangent(p) for p in scalars)
+        made.body, made.results = Block([*write_primal(sweep.residuals), *sweep.body.code]), found
+        _forwards(made, sweep)
+        if function in self._strips:
+            assert self.memory is not None
+            kept = {v for f in sweep.residuals.frames.values() for v in (*f.arrays.values(), *f.lives)}
+            made = self._pullbacks[function] = divided(function, made, kept, self.carrying, self.memory)
         return made
 
     def _best(
@@ -111,9 +115,8 @@ class Reversal:
         cts: Sequence[tuple[Atom, Var]],
         shadows: dict[Var, Var],
         own: Callable[[Builder, Var], Var],
-        assemble: Callable[[Sweep], Function],
-    ) -> Function:
-        """The program under the plan that keeps least, its loops turned forwards where that is free."""
+    ) -> Sweep:
+        """The sweep under the plan that keeps least."""
         names: dict[object, Var] = {}
 
         def run(plan: Plan) -> Sweep:
@@ -122,13 +125,30 @@ class Reversal:
             sweep.run(cts, own)
             return sweep
 
-        best = _least(run)
-        function = assemble(best)
-        order = Order(function)
-        for turn in best.loops:
-            if order.is_free(turn.loop):
-                turn.forwards()
-        return function
+        return _least(run)
+
+    def _checkpointed(self, primal: Prepared, active: Sequence[bool], cts: Sequence[tuple[Atom, Var]]) -> Prepared:
+        """`primal` with calls in place of the loops that keep something."""
+        frames = self._best(primal, cts, {}, _copied).residuals.frames.values()
+        loops = [f.top for f in frames if (f.arrays or f.lives) and isinstance(f.top, For)]
+        function, self._strips = outlined(primal.function, loops)
+        self.carrying = find_active(function, active)
+        for strip in self._strips:
+            self.carrying |= connected(strip, self.carrying)
+        return Prepared(function, self.carrying, primal.private)
+
+
+def _forwards(function: Function, sweep: Sweep) -> Function:
+    """`function` with the loops of its reverse turned forwards where that is free."""
+    order = Order(function)
+    for turn in sweep.loops:
+        if order.is_free(turn.loop):
+            turn.forwards()
+    return function
+
+
+def _copied(build: Builder, ct: Var) -> Var:
+    return build.copy(ct)
 
 
 def _least(run: Callable[[Plan], Sweep]) -> Sweep:
