@@ -123,7 +123,7 @@ def _few(lower: Const, upper: Const) -> bool:
 
 
 def connected(strip: Function, carrying: Collection[Var]) -> set[Var]:
-    """The parameters and results that carry derivatives because the results of one part are what the next starts from."""
+    """The parameters and results that carry derivatives since what one part returns is what the next starts from."""
     found: set[Var] = set()
     for start, carry in zip(strip.params[2:], _loop_of(strip).carries, strict=False):
         if carry.param in carrying:
