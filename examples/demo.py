@@ -184,7 +184,8 @@ PAGE = Path(__file__).with_name("demo-trace.html")
 
 
 def textbook(x1, x2):
-    return x1 * x2 + np.exp(x1 * x2) - np.sin(x2)
+    product = x1 * x2
+    return product + np.exp(product) - np.sin(x2)
 
 
 def report_trace():
@@ -194,7 +195,7 @@ def report_trace():
     print(cr.compare(textbook, 1.5, 0.5))
     data = load_breast_cancer()
     x = (data.data - data.data.mean(axis=0)) / data.data.std(axis=0)
-    rows, columns = 4, 3
+    rows, columns = 20, 3
     y = np.where(data.target[:rows] == 1, 1.0, -1.0)
     w = np.full(columns + 1, 0.1)
     cr.trace(logistic_loss, w, x[:rows, :columns], y, argnums=0).to_html(PAGE)

@@ -117,6 +117,16 @@ def test_a_wrong_rule_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert "jvp against central differences" in found["disagreement"]
 
 
+def test_at_a_kink_there_is_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    found = data(capsys, "check", "abs(x)*y", "x=0", "y=2", code=1)
+    assert found["right"] is None
+    assert found["kinks"] == ["abs at 0"]
+    assert main(["check", "abs(x)*y", "x=0", "y=2"]) == 1
+    out = capsys.readouterr().out
+    assert "undecided: f, jvp:" in out
+    assert "differences prove nothing: abs at 0" in out
+
+
 @pytest.mark.parametrize("options", [(), ("--order", "1"), ("--native",)])
 def test_right_derivatives_pass(options: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "x*exp(y)", *options]) == 0

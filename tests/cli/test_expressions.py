@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 
@@ -54,6 +55,21 @@ def test_functions_of_arrays() -> None:
     x = np.array([1.0, 2.0, 4.0])
     f = expressions.function("sum(x**2) + mean(x) + prod(x) + max(x) + min(x) + norm(x) + dot(x, x)", ["x"])
     assert f(x) == pytest.approx(21 + 7 / 3 + 8 + 4 + 1 + math.sqrt(21) + 21)
+
+
+@pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        ("x*y + exp(x*y) - sin(y)", ["t1 = x * y", "return t1 + exp(t1) - sin(y)"]),
+        ("sin(x*y)/(1 + sin(x*y))*(x*y)", ["t1 = x * y", "t2 = sin(t1)", "return t2 / (1 + t2) * t1"]),
+        ("x*t1 + x*t1", ["t2 = x * t1", "return t2 + t2"]),
+        ("2*pi*x + 2*pi*y - -1 + -1", ["return 2 * pi * x + 2 * pi * y - -1 + -1"]),
+        ("x + x", ["return x + x"]),
+    ],
+)
+def test_what_stands_there_twice_is_computed_once(text: str, body: list[str]) -> None:
+    f = expressions.function(text, expressions.names(text.replace("pi", "1")))
+    assert [line.strip() for line in inspect.getsource(f).splitlines()[1:]] == body
 
 
 def test_names_come_in_the_order_of_the_formula() -> None:

@@ -49,7 +49,7 @@ def test_the_page_shows_what_is_printed(command: str, output: str, folder: Path)
         assert words(printed) == words(output)
     else:
         assert printed == output
-    found = re.search(r"(?m)^(wrong|kink|not finite.*):|is wrong in", output)
+    found = re.search(r"(?m)^(wrong|undecided|kink|not finite.*):|is wrong in", output)
     assert code == (2 if output.startswith("chainrule: ") and len(output.splitlines()) == 1 else 1 if found else 0)
 
 
@@ -136,6 +136,7 @@ BAD = [
     ("trace x x=1 --seed x=1", r"add --mode forward"),
     ("trace x x=1 --mode forward --seed y=1", r"--seed y: the arguments to differentiate by are x"),
     ("trace x x=1 --html absent/page.html", r"cannot write absent/page.html: No such file or directory"),
+    ("graph x x=1 --output g.pdf", r"g.pdf: the ending says no picture: .mmd, .*; or add --format"),
     ("grad work.py", r"which function\? write work.py:NAME; it has f, raises"),
     ("grad work.py: x=1", r"work.py has no function ''; it has f"),
     ("grad work.py:g x=1", r"work.py has no function 'g'; it has f"),
@@ -299,3 +300,17 @@ def test_the_entry_point() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {"chainrule": "chainrule.cli.main:main"}
     assert {re.split(r"[<>=]", need)[0] for need in project["optional-dependencies"]["cli"]} == {"typer", "rich"}
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "rules"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -116,7 +116,7 @@ def test_containers_results_of_several_parts_and_static_arguments() -> None:
 
 def test_the_text_is_a_table() -> None:
     lines = str(cr.costs(sines, 0.5)).splitlines()
-    assert lines[0].startswith("sines: 1 inputs, 1 outputs, 5 primitives; the tape holds")
+    assert lines[0].startswith("sines: 1 input, 1 output, 5 primitives; the tape holds")
     assert lines[3].split() == ["function", "and", "one", "tangent", "(forward)", "15", "3.00"]
 
 

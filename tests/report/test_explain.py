@@ -130,6 +130,7 @@ NOT_FINITE = [
     (lambda x: np.exp(1000 * x), 1.0, [("not finite", "exp(1000) is inf"), ("not finite derivative", "exp makes")]),
     (lambda x: np.sqrt(x), 0.0, [("not finite derivative", "sqrt makes the adjoint inf at 0")]),
     (lambda x: np.sqrt(x) ** 2, 0.0, [("not finite derivative", "sqrt makes the adjoint nan, zero times infinity")]),
+    (lambda x: np.log(x), -1.0, [("not finite", "log(-1) is nan"), ("not finite derivative", "the adjoint nan at -1")]),
     (lambda x: np.power(x, 0.5), 0.0, [("not finite derivative", "power makes the adjoint inf")]),
     (lambda x: np.linalg.norm(x * np.inf), 1.0, [("not finite", "multiply(1, inf) is inf")]),
     (lambda x: np.where(x > 0, x, np.nan) + np.where(x < 0, x, np.nan), 1.0, [("not finite", "nan enters where")]),
@@ -236,7 +237,7 @@ def test_nothing_warns_and_no_argument_changes() -> None:
 
 def test_text_and_html_tell_the_same() -> None:
     found = cr.explain(lambda x: np.abs(x) * (x < 1), 0.0)
-    assert str(found).startswith("<lambda>: 1 findings\nkink: abs at 0; derivative: 0 at 0\n    test_explain.py:")
+    assert str(found).startswith("<lambda>: 1 finding\nkink: abs at 0; derivative: 0 at 0\n    test_explain.py:")
     assert "confirm nothing" in str(found)
     assert "abs at 0" in found._repr_html_()
     assert "&lt; 1" in found._repr_html_()

@@ -116,6 +116,46 @@ def test_a_fold_says_where_it_is() -> None:
     assert fold.place is not None
 
 
+def late(x: Any, n: int) -> Any:
+    total = 0.0
+    for k in range(n):
+        total = total + np.sin(x) * k  # nothing is added to in the first round
+    return total * x
+
+
+def uneven(x: Any, n: int) -> Any:
+    for k in range(n):
+        x = np.sin(x) if bin(k).count("1") % 2 else x * 1.5
+    return x
+
+
+def squarings(x: Any, n: int) -> Any:
+    for _ in range(n):
+        y = x * x * x * x * x
+        x = np.cos(y)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("f", "shown"),
+    [
+        (two_lines, ["v₁ = v₀ + 1", "v₂ = sin(v₁)", "v₃ = v₂·v₀", "fold", "v₁₀₀₀ = sin(v₉₉₉)", "v₁₀₀₁ = v₁₀₀₀·v₀"]),
+        (squarings, [*["v₁ = v₀·v₀", "v₂ = v₁·v₀", "v₃ = v₂·v₀", "v₄ = v₃·v₀", "v₅ = cos(v₄)"], "fold"]),
+        (uneven, ["fold", "y"]),
+    ],
+)
+def test_a_loop_shows_its_first_and_its_last_round(f: Any, shown: list[str]) -> None:
+    found = [n.title if n.kind != "fold" else "fold" for n in graph(lambda x: f(x, 500), 0.5).nodes]
+    assert found[1 : 1 + len(shown)] == shown
+    assert found.count("fold") == 1
+
+
+def test_the_first_round_of_a_loop_may_be_shorter() -> None:
+    found = [n.title if n.kind != "fold" else "fold" for n in graph(lambda x: late(x, 500), 0.5, most=10).nodes]
+    assert found[1:4] == ["v₁ = sin(v₀)", "v₂ = v₁·0", "v₃ = 0 + v₂"]
+    assert found.count("fold") == 1
+
+
 def test_a_small_graph_is_not_folded() -> None:
     assert graph(terms, *POINTS[terms], most=7).folded == 0
     assert graph(survey, *POINTS[survey], most=4).folded > 0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.view.naming import Place
 
 
 def named(f: Any, *args: Any) -> list[str]:
@@ -115,3 +116,16 @@ def test_functions_without_a_signature() -> None:
     assert cr.trace(np.arctan2, 1.0, 2.0).names == ["x1", "x2"]
     assert cr.trace(lambda *xs: xs[0] * xs[1], 1.0, 2.0).names == ["xs[0]", "xs[1]"]
     assert cr.trace(np.sin, 1.0).names == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("file", "shown"),
+    [
+        ("/home/ada/model.py", "model.py:7"),
+        ("/tmp/ipykernel_4711/2728388762.py", "cell:7"),
+        ("<stdin>", "<stdin>:7"),
+        ("<expression 3>", ""),
+    ],
+)
+def test_a_line_is_called_by_what_the_user_knows(file: str, shown: str) -> None:
+    assert str(Place(file, 7, "f", 5)) == shown

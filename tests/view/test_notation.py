@@ -47,6 +47,8 @@ HALF = Number(Fraction(1, 2))
         ),
         (tidy(Call("divide", (HALF, Call("sqrt", (V,))))), "½·v₋₁^(−½)", "0.5*v_1**(-0.5)", None),
         (tidy(Call("multiply", (number(-2.5), V))), "−5/2·v₋₁", "-2.5*v_1", r"-\tfrac{5}{2} \, v_{-1}"),
+        (tidy(Call("multiply", (number(0.9), V))), "0.9·v₋₁", "0.9*v_1", r"0.9 \, v_{-1}"),
+        (tidy(Call("divide", (number(-0.3), V))), "−0.3/v₋₁", "-0.3/v_1", r"-\frac{0.3}{v_{-1}}"),
         (tidy(Call("divide", (number(0.75), V))), "3/(4·v₋₁)", "3/(4*v_1)", r"\frac{3}{4 \, v_{-1}}"),
         (tidy(Call("subtract", (number(1), Call("square", (Call("tanh", (V,)),))))), "1 − tanh(v₋₁)²", None, None),
         (Given("x_train"), "x_train", "x_train", r"\mathtt{x\_train}"),

@@ -203,6 +203,21 @@ def test_another_path_is_announced(results: Any) -> None:
 
 
 job(
+    "headings_and_edges_follow_the_inputs",
+    lambda: traced(nested),
+    """const edge = () => text('.tag[data-from=v2][data-to=v3] text'); const before = [text("h1"), edge()];
+        type(0, 1.7); return {before, after: [text("h1"), edge()]};""",
+)
+
+
+@browser
+def test_headings_and_edges_follow_the_inputs(results: Any) -> None:
+    found = result(results, "headings_and_edges_follow_the_inputs")
+    assert found["before"] == ["nested(x1, x2) at x1 = 2, x2 = 1", "−v₋₁/v₂² = -2.82457"]
+    assert found["after"] == ["nested(x1, x2) at x1 = 1.7, x2 = 1", "−v₋₁/v₂² = -2.40088"]
+
+
+job(
     "a_rule_with_cases_recomputes_its_number",
     lambda: cr.trace(lambda x, y: np.maximum(x, y) * 3.0, 2.0, 1.0),
     "type(1, 5); return {...window.chainrule, warning: text('#warning'), sweep: text('#sweep tbody')};",

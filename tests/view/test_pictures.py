@@ -41,6 +41,7 @@ def test_svg_is_well_formed(f: Any, args: Any) -> None:
     classes = [g.get("class", "") for g in tree.iter("{http://www.w3.org/2000/svg}g")]
     assert sum("node" in c for c in classes) == len(trace.graph().nodes)
     assert classes.count("edge") == len(trace.graph().edges)
+    assert classes.count("tag") == sum(bool(e.label or e.value) for e in trace.graph().edges)
 
 
 def test_mermaid_has_no_character_that_it_reads_itself() -> None:

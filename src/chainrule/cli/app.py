@@ -36,7 +36,10 @@ def run(argv: Sequence[str]) -> int:
     except _USAGE as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "chainrule"
-        raise ArgumentError(f"{error.format_message().rstrip('.')} ({command} --help says more)") from None
+        message = error.format_message().rstrip(".").replace("Value error, ", "")
+        raise ArgumentError(f"{message} ({command} --help says more)") from None
+    except SystemExit as error:  # what Typer makes of a reader that has gone
+        raise error.__context__ if isinstance(error.__context__, BrokenPipeError) else error from None
 
 
 def _work(module: str, command: str, *args: Any) -> int:

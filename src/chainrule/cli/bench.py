@@ -18,8 +18,8 @@ from chainrule.cli.request import Request
 from chainrule.errors import ChainruleError
 from chainrule.jacobians import jacfwd
 from chainrule.native.jit import jit
-from chainrule.report.compare import duration
 from chainrule.report.problem import Problem
+from chainrule.report.words import duration
 
 __all__ = ["bench"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,9 @@ from chainrule.cli.points import Point, point
 from chainrule.cli.request import Request
 from chainrule.jacobians import jacobian
 from chainrule.native import jit as native
+from chainrule.report.explain import explain
 from chainrule.testing import check_grads
+from chainrule.view.naming import FORMULA
 
 __all__ = ["check", "grad", "source"]
 
@@ -81,20 +84,24 @@ def source(request: Request, stage: str, primal: bool, output: Output) -> int:
 
 
 def check(request: Request, order: int, compiled: bool, output: Output) -> int:
-    """Print whether derivatives agree with differences; 1 if they do not."""
+    """Print whether derivatives agree with differences; 1 if they do not, be it for a kink."""
     at = point(request, assume=True)
     function, args = at.narrowed()
     if compiled:
         function = native.jit(function)
     with working("comparing with differences"):
         wrong = _disagreement(function, args, order)
+        kinks = _kinks(*at.narrowed()) if wrong else []
     if request.json:
-        output.json({**at.data, "order": order, "right": not wrong, "disagreement": wrong})
+        right = None if kinks else not wrong
+        output.json({**at.data, "order": order, "right": right, "disagreement": wrong, "kinks": kinks})
         return 1 if wrong else 0
     if wrong:
-        verdict = Text.assemble(("wrong: ", "bold red"), wrong)
-        hint = Text("at a kink differences prove nothing: see chainrule explain", style="dim")
-        output.show(Text(at.heading, style="bold"), verdict, hint)
+        word, style = ("undecided: ", "bold yellow") if kinks else ("wrong: ", "bold red")
+        lines = [Text.assemble((word, style), wrong)]
+        if kinks:
+            lines.append(Text(f"the point is at a kink, where differences prove nothing: {'; '.join(kinks)}"))
+        output.show(Text(at.heading, style="bold"), *lines)
         return 1
     orders = "first derivatives" if order == 1 else f"derivatives up to order {order}"
     ways = "native mode agrees" if compiled else "forward and reverse mode agree"
@@ -110,5 +117,11 @@ def _disagreement(function: Callable[..., Any], args: tuple[Any, ...], order: in
     except AssertionError as error:
         if line_of(error) is not None:  # the user's own
             raise
-        return " ".join(str(error).split())
+        return re.sub(rf" \({FORMULA} \d+>:\d+\)", "", " ".join(str(error).split()))
     return ""
+
+
+def _kinks(function: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
+    """What keeps the derivative at a point from being the limit of differences, each once."""
+    found = explain(function, *args).findings
+    return list(dict.fromkeys(f.what for f in found if f.kind in ("kink", "jump", "branch")))

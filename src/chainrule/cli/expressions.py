@@ -2,7 +2,8 @@
 
 A formula is read with `ast` and every node of it is compared with a white list: numbers, names, ``+ - * / **``,
 signs, and calls of the functions in one table. Only then a Python function is made of it, whose source the
-debugger, the trace and native mode can show. Nothing else that Python can do passes.
+debugger, the trace and native mode can show. Nothing else that Python can do passes. As in the graphs of the texts,
+what stands in a formula twice is computed once.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import difflib
 import itertools
 import linecache
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule.errors import ArgumentError
+from chainrule.view.naming import FORMULA
 
 __all__ = ["CONSTANTS", "constant", "function", "names", "normal"]
 
@@ -78,11 +81,50 @@ def constant(text: str) -> float:
 def _compiled(tree: ast.expr, parameters: Sequence[str]) -> Callable[..., Any]:
     used = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id not in parameters]
     space: dict[str, Any] = {"__builtins__": {}, "__name__": "expression", **{name: _meaning(name) for name in used}}
-    source = f"def f({', '.join(parameters)}):\n    return {ast.unparse(tree)}\n"
-    file = f"<expression {next(_serial)}>"
+    body = [*_shared(tree, {*parameters, *used}), f"return {ast.unparse(tree)}"]
+    source = "".join([f"def f({', '.join(parameters)}):\n", *(f"    {line}\n" for line in body)])
+    file = f"{FORMULA} {next(_serial)}>"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
     exec(compile(source, file, "exec"), space)
     return space["f"]  # type: ignore[no-any-return]
+
+
+def _shared(tree: ast.expr, taken: set[str]) -> list[str]:
+    """Assignments of what stands in a formula more than once; there, its name takes its place."""
+    uses = Counter[str]()
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        uses[ast.dump(node)] += 1
+        if uses[ast.dump(node)] == 1:
+            waiting.extend(ast.iter_child_nodes(node))
+    sharing = _Sharing({text for text, count in uses.items() if count > 1}, taken)
+    sharing.visit(tree)
+    return sharing.lines
+
+
+class _Sharing(ast.NodeTransformer):
+    """Gives a name to each part that is used again, parts of parts first."""
+
+    def __init__(self, again: set[str], taken: set[str]) -> None:
+        self.lines: list[str] = []
+        self._again = again
+        self._named: dict[str, str] = {}
+        self._names = (name for k in itertools.count(1) if (name := f"t{k}") not in taken)
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        text = ast.dump(node)
+        if text not in self._named:
+            node = self.generic_visit(node)
+            if text not in self._again or not isinstance(node, (ast.BinOp, ast.Call, ast.UnaryOp)) or _is_fixed(node):
+                return node
+            self._named[text] = next(self._names)
+            self.lines.append(f"{self._named[text]} = {ast.unparse(node)}")
+        return ast.Name(self._named[text], ast.Load())
+
+
+def _is_fixed(tree: ast.expr) -> bool:
+    return all(name in CONSTANTS for name in _variables(tree))
 
 
 def _meaning(name: str) -> Any:

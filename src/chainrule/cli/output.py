@@ -179,7 +179,6 @@ _PAGE = """<!DOCTYPE html>
 body{{font:15px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem}}
 table{{border-collapse:collapse;font-variant-numeric:tabular-nums;display:block;overflow-x:auto}}
 th,td{{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #8884;white-space:nowrap}}
-td:last-child{{white-space:normal;min-width:16rem}}
 svg{{max-width:100%;height:auto;background:#fff;margin:1rem 0}}
 </style></head><body><h1>{title}</h1>
 {body}

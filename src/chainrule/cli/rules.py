@@ -19,6 +19,7 @@ from chainrule.cli.output import Output, sheet, track
 from chainrule.core.linear import ElementwiseSlot, Selection
 from chainrule.core.primitive import Primitive, registry
 from chainrule.errors import ArgumentError
+from chainrule.report.words import plural
 from chainrule.rules import matrices, special  # noqa: F401
 from chainrule.view.expression import Name
 from chainrule.view.formulae import Formulae
@@ -56,7 +57,7 @@ def rules(pattern: str, kind: str | None, json: bool, output: Output) -> int:
     rows = [_row(rule, longest) for rule in sorted(table)]
     styles = {"name": "cyan", "kind": "dim", "derivative": "green"}
     output.show(sheet(("name", "kind", "operation", "derivative"), rows, styles, whole=("name", "kind")))
-    output.show(Text(f"\n{len(table)} rules", style="dim"))
+    output.show(Text(f"\n{plural(len(table), 'rule')}", style="dim"))
     return 0
 
 

@@ -27,7 +27,15 @@ from chainrule.view.trace import Trace
 
 __all__ = ["compare", "explain", "graph", "trace"]
 
-_SUFFIXES = {".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "dot", ".svg": "svg", ".html": "html"}
+_SUFFIXES = {
+    ".mmd": "mermaid",
+    ".mermaid": "mermaid",
+    ".txt": "mermaid",
+    ".dot": "dot",
+    ".gv": "dot",
+    ".svg": "svg",
+    ".html": "html",
+}
 
 
 # -- trace --------------------------------------------------------------------------------------------
@@ -86,8 +94,8 @@ def _trace_tables(at: Point, found: Trace, output: Output, rows: int) -> Iterato
 
 
 def _is_worth_showing(at: Point, part: table.Table, k: int, head: str) -> bool:
-    if head == "line":
-        return at.file
+    if not at.file and head in ("name", "line"):
+        return False
     return any(line is not None and line[k] for line in part.lines)
 
 
@@ -138,7 +146,7 @@ def graph(request: Request, format: str | None, path: Path | None, nodes: int, o
         output.json({**at.data, **_graph_data(found, nodes)})
         return 0
     if format is None:
-        format = "mermaid" if path is None else _SUFFIXES.get(path.suffix.lower(), "mermaid")
+        format = "mermaid" if path is None else _format(path)
     writers = {"mermaid": found.mermaid, "dot": found.dot, "svg": found.svg}
     text = writers[format](nodes) if format in writers else found.to_html()
     if path is not None:
@@ -146,6 +154,12 @@ def graph(request: Request, format: str | None, path: Path | None, nodes: int, o
     elif request.html is None and not request.open:
         output.write(text)
     return 0
+
+
+def _format(path: Path) -> str:
+    if path.suffix.lower() not in _SUFFIXES:
+        raise ArgumentError(f"{path}: the ending says no picture: {', '.join(_SUFFIXES)}; or add --format")
+    return _SUFFIXES[path.suffix.lower()]
 
 
 def _graph_data(found: Trace, nodes: int) -> dict[str, Any]:
@@ -170,7 +184,7 @@ def compare(request: Request, manual: str | None, output: Output) -> int:
     function, args = at.narrowed()
     with working("differentiating four ways"):
         found = comparisons.compare(function, *args, manual=None if manual is None else function_in_file(manual))
-    publish(request, lambda: document(f"Comparison: {at.text}", found._repr_html_(), *_plots(found)))
+    publish(request, lambda: document(f"Comparison: {at.heading}", found._repr_html_(), *_plots(found)))
     if request.json:
         output.json({**at.data, **_comparison_data(found)})
     else:
@@ -179,25 +193,21 @@ def compare(request: Request, manual: str | None, output: Output) -> int:
 
 
 def _comparison(at: Point, found: comparisons.Comparison, wide: bool) -> Iterator[Table | Text]:
-    head, *lines = found.table()
+    heads, *lines = found.table()
     yield Text(at.heading, style="bold")
     yield Text(f"value {found.value:.12g}; errors against {found.digits}\n", style="dim")
-    rows: list[list[str | Text]] = []
-    before = ""
-    for line, row in zip(lines, found.rows, strict=True):
-        error = Text(line[-5] if row.error else "0", style=_trust(row.error))
-        rows.append(["" if line[0] == before else line[0], *line[1:-5], error, *line[-4:-1]])
-        before = line[0]
-    numbers = head[2:-5]
-    heads = ["", "method", *numbers, "error", "calls", "ops", "time"]
+    rows: list[list[str | Text]] = [
+        [*line[:-4], Text(line[-4], style=_trust(row.error)), *line[-3:]]
+        for line, row in zip(lines, found.rows, strict=True)
+    ]
+    numbers = heads[2:-4]
     if not wide:  # the methods say which approach they belong to
         heads, rows = heads[1:], [row[1:] for row in rows]
     styles = {"": "dim", "method": "cyan", **dict.fromkeys(numbers, "green")}
     yield sheet(heads, rows, styles, right=heads[-4 - len(numbers) :], whole=("", "method"))
     yield Text()
-    for row in found.rows:
-        if row.note and not (found.wrong and row.approach == "manual"):
-            yield Text.assemble((f"{row.method}: ", "cyan"), row.note)
+    for method, words in found.notes():
+        yield Text.assemble((f"{method}: ", "cyan"), words)
     for wrong in found.wrong:
         yield Text(f"the derivative by hand is wrong in {wrong}", style="bold red")
 
@@ -243,7 +253,7 @@ def explain(request: Request, output: Output) -> int:
     function, args = at.narrowed()
     with working("looking at every operation"):
         found = explanations.explain(function, *args)
-    publish(request, lambda: document(f"Explanation: {at.text}", found._repr_html_()))
+    publish(request, lambda: document(f"Explanation: {at.heading}", found._repr_html_()))
     if request.json:
         output.json({**at.data, **_explanation_data(found)})
     else:
@@ -260,7 +270,7 @@ def _explanation(at: Point, found: explanations.Explanation) -> Iterator[Table |
     for finding in found.findings:
         often = f" ({finding.times} times)" if finding.times > 1 else ""
         yield Text.assemble((finding.kind, _BADGES.get(finding.kind, "bold yellow")), f": {finding.what}{often}")
-        if finding.convention:
+        if finding.convention and finding.kind not in _BADGES:
             yield Text.assemble(("  derivative  ", "dim"), finding.convention)
         if at.file:
             yield Text.assemble(("  line        ", "dim"), finding.line)
@@ -280,7 +290,7 @@ def _explanation(at: Point, found: explanations.Explanation) -> Iterator[Table |
 def _explanation_data(found: explanations.Explanation) -> dict[str, Any]:
     return {
         "value": found.value,
-        "gradient": {e.argument: g for e, g in zip(found.evidence, found.gradient, strict=False)} or found.gradient,
+        "gradient": dict(zip(found.labels, found.gradient, strict=True)),
         "findings": [f._asdict() for f in found.findings],
         "evidence": [e._asdict() for e in found.evidence],
     }

@@ -26,13 +26,16 @@ from chainrule.report.plotting import COLOURS, axes
 from chainrule.report.problem import Problem, join
 from chainrule.report.reference import Reference
 from chainrule.report.steps import StepCurve, step_curve
+from chainrule.report.words import duration, plural
 from chainrule.symbolic.gradients import Gradient, gradient
 
-__all__ = ["Comparison", "Row", "compare", "duration"]
+__all__ = ["Comparison", "Row", "compare"]
 
 # Operations times inputs beyond which the reference and the formulae would take minutes: the table says so.
 # Formulae of more operations than the third figure are not simplified.
 _MOST_IN_REFERENCE, _MOST_IN_FORMULAE, _MOST_SIMPLIFIED = 200_000, 10_000, 300
+
+_LONGEST_FORMULA = 100  # characters
 
 _NOTHING = 1e-40  # what is left of a number that floating point holds exactly
 
@@ -191,7 +194,7 @@ class Comparison:
         taken = time.perf_counter() - started
         counted = formula.counts() if formula.derivative_size <= _MOST_SIMPLIFIED else None
         common = counted.derivative_cse if counted else formula.cse_size
-        note = f"{formula.derivative_size} operations, {common} after CSE"
+        note = f"{plural(formula.derivative_size, 'operation')}, {common} after CSE"
         if counted:
             note += f"; simplified {counted.simplified}, {counted.simplified_cse} after CSE"
         point = [float(x) for x in problem.point]
@@ -207,7 +210,7 @@ class Comparison:
         def run() -> Any:
             return join(derivative(*problem.values))
 
-        sweeps = f"{problem.size} tangents in one pass" if mode == "forward" else "one sweep"
+        sweeps = f"{plural(problem.size, 'tangent')} in one pass" if mode == "forward" else "one sweep"
         operations = self._costs.jacobian(mode)
         note = f"{operations / max(self._operations, 1):.1f} × the function; {sweeps}"
         return self._row("automatic", f"{mode} mode", run, lambda calls: operations, note)
@@ -249,52 +252,69 @@ class Comparison:
     # -- showing --
 
     def table(self) -> list[list[str]]:
-        """The rows as text, the header first."""
+        """The rows as text, the header first; an approach is named at the first of its methods."""
         shown = len(self.labels) <= 4
-        head = ["approach", "method", *(self.labels if shown else []), "error", "evaluations", "operations", "time", ""]
-        lines = [head]
+        lines = [["", "method", *(self.labels if shown else []), "error", "calls", "ops", "time"]]
+        before = ""
         for row in self.rows:
             found = row.gradient if row.gradient is not None else [None] * len(self.labels)
             numbers = ["–" if g is None else f"{g:.10g}" for g in found] if shown else []
-            error = "–" if row.gradient is None else f"{row.error:.1e}"
+            error = "–" if row.gradient is None else f"{row.error:.1e}" if row.error else "0"
             counts = ["–" if n is None else f"{n:,}" for n in (row.evaluations, row.operations)]
             taken = "–" if row.gradient is None else duration(row.seconds)
-            lines.append([row.approach, row.method, *numbers, error, *counts, taken, row.note])
+            approach = "" if row.approach == before else row.approach
+            lines.append([approach, row.method, *numbers, error, *counts, taken])
+            before = row.approach
         return lines
 
-    def _heading(self) -> str:
+    def notes(self) -> list[tuple[str, str]]:
+        """What there is to say besides the figures, each with the method it is about; formulae if they are short."""
+        found = []
+        for row in self.rows:
+            if row.note and not (row.approach == "manual" and self.wrong):
+                found.append((row.method, row.note))
+            if row.approach == "symbolic":
+                found += [(row.method, formula) for formula in self._formulae()]
+        return found
+
+    def _formulae(self) -> list[str]:
+        formulae = [] if self.symbolic is None else str(self.symbolic).splitlines()[1:]
+        short = len(formulae) <= 4 and max(map(len, formulae), default=0) <= _LONGEST_FORMULA
+        return formulae if short else []
+
+    def _heading(self) -> list[str]:
         point = ", ".join(
             f"{label}={value:.6g}" if np.ndim(value) == 0 else f"{label}: array{list(np.shape(value))}"
             for label, value in zip(self._problem.labels, self._problem.values, strict=True)
         )
         value = f"{self.name}({point}) = {float(self.value):.12g}"
-        return f"{value}; {self._operations:,} operations; errors against {self.digits}"
+        return [value, f"{plural(self._operations, 'operation')}; errors against {self.digits}"]
+
+    def _footing(self) -> list[str]:
+        return [
+            *(f"{method}: {note}" for method, note in self.notes()),
+            *(f"by hand: wrong in {w}" for w in self.wrong),
+        ]
 
     def __str__(self) -> str:
         lines = self.table()
         widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-        left = (0, 1, len(widths) - 1)
         rows = [
-            "  ".join(
-                c.ljust(w) if k in left else c.rjust(w) for k, (c, w) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
+            "  ".join(c.ljust(w) if k < 2 else c.rjust(w) for k, (c, w) in enumerate(zip(line, widths, strict=True)))
             for line in lines
         ]
-        return "\n".join([self._heading(), rows[0], "-" * max(map(len, rows)), *rows[1:], *self._wrong_lines()])
-
-    def _wrong_lines(self) -> list[str]:
-        return [f"manual derivative wrong in {w}" for w in self.wrong]
+        return "\n".join([*self._heading(), "", rows[0], "-" * len(rows[0]), *rows[1:], "", *self._footing()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         head, *lines = self.table()
-        cells = ["".join(f"<td>{html.escape(c)}</td>" for c in line) for line in lines]
-        names = "".join(f"<th>{html.escape(c)}</th>" for c in head)
-        notes = "".join(f"<p>{html.escape(w)}</p>" for w in self._wrong_lines())
+        names = "".join(f"<th{_side(k)}>{html.escape(c)}</th>" for k, c in enumerate(head))
+        cells = ["".join(f"<td{_side(k)}>{html.escape(c)}</td>" for k, c in enumerate(line)) for line in lines]
         body = "".join(f"<tr>{row}</tr>" for row in cells)
         table = f"<table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table>"
-        return f"<p>{html.escape(self._heading())}</p>{table}{notes}"
+        heading, footing = ("<br>".join(map(html.escape, part)) for part in (self._heading(), self._footing()))
+        return f"<p>{heading}</p>{table}<p>{footing}</p>"
 
     def to_dataframe(self) -> Any:
         """The rows as a pandas data frame, numbers as numbers; one column per element of the gradient."""
@@ -335,12 +355,9 @@ def _seconds(run: Callable[[], Any]) -> float:
     return best
 
 
-def duration(seconds: float) -> str:
-    """A time in three digits and the unit that fits."""
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
-        if seconds * factor >= 1 or unit == "µs":
-            return f"{seconds * factor:.3g} {unit}"
-    raise AssertionError
+def _side(column: int) -> str:
+    """Words stand left, numbers right."""
+    return ' style="text-align:left"' if column < 2 else ' style="text-align:right"'
 
 
 def compare(f: Callable[..., Any], *args: Any, manual: Callable[..., Any] | None = None) -> Comparison:

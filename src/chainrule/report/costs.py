@@ -21,6 +21,7 @@ from chainrule.core.primitive import Primitive
 from chainrule.eager.drivers import run_forward, trace_reverse
 from chainrule.leaves import result_leaves
 from chainrule.report.problem import Problem
+from chainrule.report.words import plural
 from chainrule.view.record import record
 
 __all__ = ["Costs", "Counted", "costs", "count", "residual_bytes"]
@@ -165,9 +166,9 @@ class Costs:
         return [(what, n, n / self.function if self.function else float("nan")) for what, n in rows]
 
     def __str__(self) -> str:
+        counted = (self.inputs, "input"), (self.outputs, "output"), (self.length, "primitive")
         lines = [
-            f"{self.name}: {self.inputs} inputs, {self.outputs} outputs, {self.length} primitives; "
-            f"the tape holds {self.memory:,} bytes",
+            f"{self.name}: {', '.join(plural(*c) for c in counted)}; the tape holds {self.memory:,} bytes",
             f"{'':38}{'operations':>12}{'ratio':>8}",
             *(f"{what:38}{n:12,}{ratio:8.2f}" for what, n, ratio in self.rows()),
         ]

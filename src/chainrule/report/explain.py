@@ -24,9 +24,13 @@ from chainrule.errors import ArgumentError
 from chainrule.leaves import differentiable_leaves, result_leaves
 from chainrule.report.kinks import touched
 from chainrule.report.problem import Problem
+from chainrule.report.words import plural
 from chainrule.view.record import Decision, Operation, Record, record
 
 __all__ = ["Evidence", "Explanation", "Finding", "explain"]
+
+_LEFT = ' style="text-align:left"'
+_NOTHING = "no kinks, and nothing that is not finite"
 
 
 class Finding(NamedTuple):
@@ -76,6 +80,8 @@ class Explanation:
     Attributes
     ----------
     value : the result of the function
+    labels : list of str
+        The names of the arguments.
     gradient : list of arrays and numbers
         One per argument: of the sum of the result's elements.
     findings : list of Finding
@@ -88,14 +94,15 @@ class Explanation:
         self, problem: Problem, value: Any, gradient: list[Any], findings: list[Finding], evidence: list[Evidence]
     ) -> None:
         self.name = problem.name
+        self.labels = problem.labels
         self.value = value
         self.gradient = gradient
         self.findings = findings
         self.evidence = evidence
 
     def __str__(self) -> str:
-        found = [str(f) for f in self.findings] or ["no kinks, and nothing that is not finite"]
-        lines = [f"{self.name}: {len(self.findings)} findings", *found, *map(str, self.evidence)]
+        found = [str(f) for f in self.findings] or [_NOTHING]
+        lines = [f"{self.name}: {plural(len(self.findings), 'finding')}", *found, *map(str, self.evidence)]
         if self.evidence and any(f.kind in ("kink", "jump", "branch") for f in self.findings):
             lines.append("differences see both sides of a kink: there they confirm nothing")
         return "\n".join(lines)
@@ -104,10 +111,10 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         cells = [(f.kind, f.what, f.line, f.convention, str(f.times)) for f in self.findings]
-        rows = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in cells)
-        head = "".join(f"<th>{h}</th>" for h in ("finding", "what", "line", "derivative", "times"))
-        digits = "".join(f"<p>{html.escape(str(e))}</p>" for e in self.evidence)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{digits}"
+        rows = "".join("<tr>" + "".join(f"<td{_LEFT}>{html.escape(c)}</td>" for c in row) + "</tr>" for row in cells)
+        head = "".join(f"<th{_LEFT}>{h}</th>" for h in ("finding", "what", "line", "derivative", "times"))
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if rows else f"<p>{_NOTHING}</p>"
+        return table + "".join(f"<p>{html.escape(str(e))}</p>" for e in self.evidence)
 
 
 def explain(f: Callable[..., Any], *args: Any) -> Explanation:
@@ -185,6 +192,8 @@ def _line(step: Operation | Decision) -> str:
     if not step.places:
         return "(the function itself)"
     place = step.places[0]
+    if not str(place):
+        return "(the expression)"
     return f"{place}: `{place.source}`" if place.source else str(place)
 
 
@@ -222,7 +231,7 @@ def _look_at(step: Operation | Decision, gathered: Gathered) -> None:
 
 
 def _look_for_birth(step: Operation, gathered: Gathered) -> None:
-    outputs = step.y if isinstance(step.y, tuple) else (step.y,)
+    outputs = _outputs(step)
     numeric = [(v, slot) for v, slot in zip(step.values, step.operands, strict=True) if _is_numeric(v)]
     if _finite(outputs):
         return
@@ -232,6 +241,11 @@ def _look_for_birth(step: Operation, gathered: Gathered) -> None:
         gathered.add("not finite", f"{step.primitive.name} gives what is not finite", _line(step), "")
     elif _finite(v for v, slot in numeric if slot is not None) and any(np.isnan(v).any() for v, _ in numeric):
         gathered.add("not finite", f"a constant that is nan enters {step.primitive.name}", _line(step), "")
+
+
+def _outputs(step: Operation) -> tuple[Any, ...]:
+    """The values of a step, most often one."""
+    return step.y if isinstance(step.y, tuple) else (step.y,)
 
 
 def _look_at_elements(step: Operation, numeric: list[tuple[Any, int | None]], gathered: Gathered) -> None:
@@ -290,7 +304,9 @@ def _sweep(recorded: Record, gathered: Gathered, problem: Problem) -> None:
         at = tuple(np.argwhere(bad)[0])
         value = np.asarray(step.values[operand])
         number = f" at {value[at]:.6g}" if value.shape == bad.shape else ""
-        makes = "nan, zero times infinity," if np.isnan(np.asarray(ct)[at]) else _name(np.asarray(ct)[at])
+        makes = _name(np.asarray(ct)[at])
+        if makes == "nan" and not any(np.isnan(y).any() for y in _outputs(step)):
+            makes += ", zero times infinity,"
         what = f"the derivative of {step.primitive.name} makes the adjoint {makes}{number}{_which(bad)}"
         born.append(step)
         gathered.add("not finite derivative", what, _line(step), step.primitive.tie or "")

@@ -3,7 +3,7 @@
 Nodes are inputs, operations and outputs; an edge carries the local partial derivative. A graph of too many
 operations is folded by source line: all that one line did is one node, lines that feed each other are a loop
 and one node, and what a called function did belongs to the calling line if that is still too much. The
-smallest of the folds are opened again as long as there is room.
+smallest of the folds are opened again as long as there is room, and of a loop the first and the last round.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-from chainrule.view.expression import Expr
+from chainrule.view.expression import Expr, Number
 from chainrule.view.naming import Place
 from chainrule.view.notation import UNICODE, brief, render
 from chainrule.view.record import Operation, Recorded
@@ -75,8 +75,8 @@ class Edge:
     def value(self) -> str:
         """The values of the partials as text; empty where the label says it."""
         shown = [brief(value) for _, value in self.partials if value is not None]
-        text = ", ".join(dict.fromkeys(shown))
-        return "" if text == self.label.replace("−", "-") else text
+        numbers = all(isinstance(expr, Number) for expr, _ in self.partials)
+        return "" if numbers else ", ".join(dict.fromkeys(shown))
 
 
 @dataclass(eq=False)
@@ -188,7 +188,12 @@ def fold(trace: Trace, rows: list[Row], most: int) -> list[list[Row]]:
     if len(groups) > most or not groups:
         size = -(-len(rows) // most)  # straight code: stretches of equal length
         groups = _grouped(range(len(rows)), lambda k: k // size)
-    groups = _sorted(_opened(groups, most), links)
+    groups = _opened(groups, most)
+    for group in [g for g in groups if len(g) > 1]:
+        unrolled = _unrolled([_likeness(rows[k]) for k in group], most - len(groups))
+        groups.remove(group)
+        groups += [group[start:stop] for start, stop in unrolled]
+    groups = _sorted(groups, links)
     return [[rows[k] for k in group] for group in groups]
 
 
@@ -283,3 +288,29 @@ def _opened(groups: list[list[int]], most: int) -> list[list[int]]:
         else:
             result.append(group)
     return result
+
+
+def _likeness(row: Row) -> Hashable:
+    """What the operations of one line have in common from round to round."""
+    assert isinstance(row.step, Operation)
+    return row.step.primitive, _lines(row, len(row.places))
+
+
+def _unrolled(items: list[Hashable], room: int) -> list[tuple[int, int]]:
+    """A loop in stretches: each operation of its first and of its last round, and all others in one.
+
+    The last three rounds must be alike; what is before the rounds that are alike counts as the first one.
+    """
+    count = len(items)
+    for period in range(1, min(room, count // 4) + 1):
+        if any(items[-k] != items[-k - period] for k in range(1, 2 * period + 1)):
+            continue
+        start = count - period
+        while start and items[start - 1] == items[start - 1 + period]:
+            start -= 1
+        head = (count - start) % period + start or period
+        if head + period <= room:
+            singly = [*range(head), *range(count - period, count)]
+            stretches = [(k, k + 1) for k in singly]
+            return [*stretches[:head], (head, count - period), *stretches[head:]]
+    return [(0, count)]

@@ -132,6 +132,13 @@ def _place(ranks: list[list[_Box]]) -> None:
                     beside = box.above + box.below
                 wanted.append(_mean(box, beside))
             _pool(rank, wanted)
+    for rank in ranks:
+        _pool(rank, [box.above[0].x if _follows(box) else box.x for box in rank])
+
+
+def _follows(box: _Box) -> bool:
+    """Whether a box is all that comes of the one above, and what it leads to comes of nothing else."""
+    return len(box.above) == 1 == len(box.above[0].below) and all(len(b.above) == 1 for b in box.below)
 
 
 def _mean(box: _Box, beside: list[_Box]) -> float:

@@ -20,7 +20,9 @@ from chainrule import trees
 from chainrule.eager import tape
 from chainrule.errors import is_users
 
-__all__ = ["Place", "argument_names", "leaf_names", "stack", "stored_as"]
+__all__ = ["FORMULA", "Place", "argument_names", "leaf_names", "stack", "stored_as"]
+
+FORMULA = "<expression"  # how the file of a formula is called, whose lines nobody has seen
 
 _RETURN = object()
 _ENGINES = os.path.dirname(os.path.abspath(tape.__file__)) + os.sep
@@ -41,7 +43,11 @@ class Place:
         return linecache.getline(self.file, self.line).strip()
 
     def __str__(self) -> str:
-        return f"{os.path.basename(self.file)}:{self.line}"
+        if self.file.startswith(FORMULA):
+            return ""
+        folder, name = os.path.split(self.file)
+        notebook = os.path.basename(folder).startswith("ipykernel_")  # a file for each cell, called by a number
+        return f"{'cell' if notebook else name}:{self.line}"
 
 
 def stack(frame: FrameType | None, base: FrameType | None) -> tuple[list[FrameType], bool]:

@@ -57,7 +57,8 @@ class Style:
         if isinstance(value, Fraction):
             if value in _VULGAR:
                 return _VULGAR[value]
-            return str(value).replace("-", self.minus)
+            text = format_number(float(value)) if _is_decimal(value) else str(value)
+            return text.replace("-", self.minus)
         return format_number(value).replace("-", self.minus)
 
     def power(self, base: str, exponent: str, plain: str) -> str:
@@ -84,6 +85,11 @@ class Style:
 
 _VULGAR = {Fraction(1, 2): "½", Fraction(1, 3): "⅓", Fraction(2, 3): "⅔", Fraction(1, 4): "¼", Fraction(3, 4): "¾"}
 _VULGAR.update({-k: f"−{v}" for k, v in _VULGAR.items()})
+
+
+def _is_decimal(value: Fraction) -> bool:
+    """Whether a fraction reads better as 0.9 than as 9/10."""
+    return value.denominator in (5, 8, 10)
 
 
 class Ascii(Style):
@@ -147,10 +153,11 @@ class Latex(Style):
         return rf"\frac{{\partial {self.name(above)}}}{{\partial {self.name(below)}}}"
 
     def number(self, value: Any) -> str:
-        if isinstance(value, Fraction) and value.denominator != 1:
+        if isinstance(value, Fraction) and value.denominator != 1 and not _is_decimal(value):
             sign = "-" if value < 0 else ""
             return rf"{sign}\tfrac{{{abs(value.numerator)}}}{{{value.denominator}}}"
-        text = format_number(value) if not isinstance(value, Fraction) else str(value)
+        whole = isinstance(value, Fraction) and value.denominator == 1
+        text = str(value) if whole else format_number(float(value) if isinstance(value, Fraction) else value)
         return re.sub(r"e([+-])0*(\d+)", lambda m: rf" \cdot 10^{{{m[1].strip('+')}{m[2]}}}", text)
 
     def power(self, base: str, exponent: str, plain: str) -> str:
@@ -242,7 +249,9 @@ def _product(expr: Product, style: Style) -> tuple[str, int]:
     coefficient = expr.coefficient
     above = [(b, e) for b, e in expr.factors if e > 0 or e.denominator != 1]
     below = [(b, -e) for b, e in expr.factors if e < 0 and e.denominator == 1]
-    split = isinstance(coefficient, Fraction) and below and coefficient.denominator != 1
+    split = (
+        isinstance(coefficient, Fraction) and below and coefficient.denominator != 1 and not _is_decimal(coefficient)
+    )
     over = coefficient.denominator if split else 1
     coefficient = coefficient.numerator if split else coefficient
     sign, size = ("", coefficient)

@@ -16,6 +16,7 @@ __all__ = ["SHAPES", "dot", "drawing", "laid_out", "mermaid", "plot", "svg"]
 _LINE = 17.0  # height of a line of text
 _CHARACTER = 7.4
 _LONGEST = 30  # characters of a label
+_NARROWEST = 62.0  # of a node: its round ends stay round
 
 
 def _short(text: str, longest: int = _LONGEST) -> str:
@@ -100,10 +101,14 @@ def _quoted(text: str) -> str:
 def laid_out(graph: Graph) -> Layout:
     """Where everything is drawn."""
     index = {node: k for k, node in enumerate(graph.nodes)}
-    sizes = [(max(map(_text_width, _lines(node))) + 24, 2 * _LINE + 14) for node in graph.nodes]
+    sizes = [_size(node) for node in graph.nodes]
     edges = [(index[e.source], index[e.target]) for e in graph.edges]
     labels = [(_text_width(_edge_text(e)) * 0.9 + 8 if _edge_text(e) else 8.0, _LINE) for e in graph.edges]
     return layered(sizes, edges, labels)
+
+
+def _size(node: Node) -> tuple[float, float]:
+    return max(max(map(_text_width, _lines(node))) + 24, _NARROWEST), 2 * _LINE + 14
 
 
 def _text_width(text: str) -> float:
@@ -112,7 +117,7 @@ def _text_width(text: str) -> float:
 
 def box(node: Node, centre: tuple[float, float]) -> tuple[float, float, float, float]:
     """Left, top, width and height of a node."""
-    w, h = max(map(_text_width, _lines(node))) + 24, 2 * _LINE + 14
+    w, h = _size(node)
     return centre[0] - w / 2, centre[1] - h / 2, w, h
 
 
@@ -137,15 +142,14 @@ def path(route: list[tuple[float, float]]) -> str:
 
 SHAPES = """
 .cr{--paper:#fff;--ink:#1b2733;--soft:#4a5866;--line:#8a97a4;--note:#31506f}
-.cr{font:13px system-ui,"DejaVu Sans",sans-serif}
+.cr{font:13px system-ui,"DejaVu Sans",sans-serif;background:var(--paper)}
 .cr rect{fill:var(--paper);stroke:var(--line);stroke-width:1.2}
 .cr .input rect{fill:var(--in,#e8f1fb);stroke:var(--in-line,#2f6db3)}
 .cr .output rect{fill:var(--out,#e9f6ec);stroke:var(--out-line,#2e8540)}
 .cr .fold rect{fill:var(--fold,#f3eefa);stroke:var(--fold-line,#6f4fa6);stroke-width:2}
 .cr text{fill:var(--ink);text-anchor:middle}.cr .value{fill:var(--soft)}
 .cr .edge path{fill:none;stroke:var(--line);stroke-width:1.3}.cr marker path{fill:var(--line)}
-.cr .edge text{font-size:11.5px;fill:var(--note);paint-order:stroke;stroke:var(--paper)}
-.cr .edge text{stroke-width:4px;stroke-linejoin:round}
+.cr .tag text{font-size:11.5px;fill:var(--note)}.cr .tag rect{stroke:none}
 """.replace("\n", "")
 
 
@@ -164,27 +168,38 @@ def drawing(graph: Graph) -> str:
         '<defs><marker id="cr-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" markerHeight="9" '
         'markerUnits="userSpaceOnUse" orient="auto"><path d="M0,0.8L7,4L0,7.2z"/></marker></defs>',
     ]
-    for edge, route, label in zip(graph.edges, layout.routes, layout.labels, strict=True):
-        parts.append(_svg_edge(edge, route, label))
+    parts += [_svg_edge(edge, route) for edge, route in zip(graph.edges, layout.routes, strict=True)]
+    parts += [_svg_tag(edge, label) for edge, label in zip(graph.edges, layout.labels, strict=True) if _edge_text(edge)]
     for node, centre in zip(graph.nodes, layout.centres, strict=True):
         parts.append(_svg_node(node, centre))
     return "".join(parts) + "</svg>"
 
 
-def _svg_edge(edge: Edge, route: list[tuple[float, float]], label: tuple[float, float]) -> str:
-    text = _edge_text(edge)
+def _svg_edge(edge: Edge, route: list[tuple[float, float]]) -> str:
     full = f"{edge.source.key} to {edge.target.key}: {edge.label}{f' = {edge.value}' if edge.value else ''}"
-    words = f'<text x="{label[0]:.1f}" y="{label[1] + 4:.1f}">{escape(text)}</text>' if text else ""
-    keys = f'data-from="{edge.source.key}" data-to="{edge.target.key}"'
     drawn = f'<path d="{path(route)}" marker-end="url(#cr-arrow)"/>'
-    return f'<g class="edge" {keys}><title>{escape(full)}</title>{drawn}{words}</g>'
+    return f'<g class="edge" {_ends(edge)}><title>{escape(full)}</title>{drawn}</g>'
+
+
+def _ends(edge: Edge) -> str:
+    return f'data-from="{edge.source.key}" data-to="{edge.target.key}"'
+
+
+def _svg_tag(edge: Edge, centre: tuple[float, float]) -> str:
+    """The label of an edge, on paper of its own: no other edge runs through it."""
+    text = _edge_text(edge)
+    x, y = centre
+    w = 0.85 * _text_width(text) + 4
+    paper = f'<rect x="{x - w / 2:.1f}" y="{y - 8:.1f}" width="{w:.1f}" height="16"/>'
+    return f'<g class="tag" {_ends(edge)}>{paper}<text x="{x:.1f}" y="{y + 4:.1f}">{escape(text)}</text></g>'
 
 
 def _svg_node(node: Node, centre: tuple[float, float]) -> str:
     x, y, w, h = box(node, centre)
     radius = h / 2 if node.kind in ("input", "output") else 6
     title, value = _lines(node)
-    source = f"\n{node.place}: {node.place.source}" if node.place is not None else ""
+    place = node.place
+    source = f"\n{place}: {place.source}" if place is not None and str(place) else ""
     full = escape(f"{node.title} = {node.detail}{source}")
     return (
         f'<g class="node {node.kind}" data-key="{node.key}"><title>{full}</title>'

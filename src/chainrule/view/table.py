@@ -21,9 +21,23 @@ from chainrule.view.record import Operation, Recorded
 if TYPE_CHECKING:
     from chainrule.view.trace import Accumulation, Row, Trace
 
-__all__ = ["Table", "added", "bare", "html", "latex", "markdown", "shown", "tables", "text", "title", "to_dataframe"]
+__all__ = [
+    "Table",
+    "added",
+    "bare",
+    "call",
+    "html",
+    "latex",
+    "markdown",
+    "shown",
+    "tables",
+    "text",
+    "title",
+    "to_dataframe",
+]
 
 _LONGEST = 60  # characters of a formula in a table of text
+_OPTIONAL = ("name", "line")  # columns that are left out where they would be empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +53,12 @@ class Table:
 def title(trace: Trace) -> str:
     """The function and the point."""
     point = ", ".join(f"{n} = {_point(v)}" for n, v in zip(trace.names, trace.record.inputs, strict=True))
-    return f"{trace.function}({', '.join(trace.names)}) at {point}"
+    return f"{call(trace)} at {point}"
+
+
+def call(trace: Trace) -> str:
+    """The function of its inputs."""
+    return f"{trace.function}({', '.join(trace.names)})"
 
 
 def _point(value: Any) -> str:
@@ -68,7 +87,9 @@ def _shortened(name: str, columns: tuple[str, ...], items: Any, most: int, line:
     if omitted:
         lines.append(None)
     lines += [line(item) for item in items[half + omitted :]]
-    return Table(name, columns, lines, omitted)
+    keep = [k for k, head in enumerate(columns) if head not in _OPTIONAL or any(cells and cells[k] for cells in lines)]
+    shown = [cells and tuple(cells[k] for k in keep) for cells in lines]
+    return Table(name, tuple(columns[k] for k in keep), shown, omitted)
 
 
 def fitted(formula: str, style: Style) -> str:

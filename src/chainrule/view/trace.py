@@ -364,7 +364,7 @@ def trace(
     sqrt(x) at x = 4
     <BLANKLINE>
     primal and tangent trace
-          formula  value      tangent       value  name  line
+          formula  value      tangent       value
       v₀  x        4      v̇₀  1             1
       v₁  √v₀      2      v̇₁  ½·v₀^(−½)·v̇₀  0.25
       y   v₁       2      ẏ   v̇₁            0.25

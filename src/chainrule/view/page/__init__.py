@@ -69,6 +69,7 @@ def _data(trace: Trace, graph: Graph) -> dict[str, Any]:
         trace.formulae.slot(row.label): node for node in graph.nodes for row in node.rows if isinstance(row.label, Name)
     }
     return {
+        "call": table.call(trace),
         "inputs": [
             {"key": n.key, "name": n.name, "value": _real(n.rows[0].value)} for n in graph.nodes if n.kind == "input"
         ],
@@ -198,10 +199,11 @@ def _folded(
     for item in items:
         target = by_slot[reverse.formulae.slot(Name("v", item.target.index))]
         if target is not node:
-            total = sums.setdefault(target, [item.target, 0, 0.0])
-            total[1] += 1
-            total[2] = total[2] + item.value
-    for target, (name, count, value) in sums.items():
+            found = sums.setdefault(target, [item.target, 0, 0.0, item.total])
+            found[1] += 1
+            found[2] = found[2] + item.value
+            found[3] = item.total if found[0] == item.target else None
+    for target, (name, count, value, total) in sums.items():
         yield {
             "target": target.key,
             "source": node.key,
@@ -210,7 +212,7 @@ def _folded(
             if count > 1
             else "what the folded operations add",
             "adds": brief(value),
-            "total": "",
+            "total": "" if total is None else brief(total),
             "partial": -1,
         }
 

@@ -7,6 +7,7 @@
   const rows = new Map(data.rows.map((row) => [row.key, row]));
   const nodes = new Map([...document.querySelectorAll(".node")].map((g) => [g.dataset.key, g]));
   const edges = [...document.querySelectorAll(".edge")];
+  const tags = new Map([...document.querySelectorAll(".tag")].map((g) => [`${g.dataset.from} ${g.dataset.to}`, g]));
 
   function element(name, text = "", className = "") {
     const made = document.createElement(name);
@@ -318,7 +319,7 @@
     for (const place of row.places) {
       const found = data.sources.find((s) => s.id === place.id);
       if (!found) continue;
-      box.append(element("h3", `${found.function}, ${place.where}`));
+      box.append(element("h3", place.where ? `${found.function}, ${place.where}` : "The expression"));
       const pre = element("pre");
       pre.tabIndex = 0;
       found.lines.forEach((text, k) => {
@@ -387,6 +388,7 @@
   let scale = 1;
   const drawing = document.querySelector("#canvas svg");
   const [width, height] = drawing.getAttribute("viewBox").split(" ").slice(2).map(Number);
+  document.documentElement.style.setProperty("--graph", `${Math.max(400, 1.1 * width + 46)}px`); // the rest is the tables
   function zoom(to) {
     scale = Math.max(0.15, Math.min(3, to));
     drawing.setAttribute("width", width * scale);
@@ -456,6 +458,7 @@
       if (sum.local !== null) line.local.textContent = local(rows.get(item.source).partials[item.slot]);
     });
     relabelEdges();
+    document.querySelector("h1").textContent = `${data.call} at ${data.inputs.map((i) => `${i.name} = ${shown(given.get(i.key))}`).join(", ")}`;
     warn(otherPath(found.values));
     show(position, timer !== null);
     if (picked) pick(picked, true);
@@ -473,10 +476,18 @@
       if (!all.length) continue;
       const whole = [...new Set(all.map(said))].join(", ");
       partialText.set(`${from} ${to}`, whole);
-      const text = edge.querySelector("text");
-      if (text) text.textContent = whole.length <= 34 ? whole : all[0].text.length <= 30 ? all[0].text : all[0].value;
+      const tag = tags.get(`${from} ${to}`);
+      if (tag) retag(tag, whole.length <= 34 ? whole : all[0].text.length <= 30 ? all[0].text : all[0].value);
     }
     labelGraph();
+  }
+
+  function retag(tag, words) {
+    const [paper, text] = tag.children;
+    text.textContent = words;
+    const wide = text.getComputedTextLength() + 6;
+    paper.setAttribute("x", text.getAttribute("x") - wide / 2);
+    paper.setAttribute("width", wide);
   }
 
   function otherPath(values) {
