@@ -41,8 +41,8 @@ docs: $(VENV)/.with-docs  ## build the pages into docs/_build/html; a warning is
 	@$(PY) -m sphinx -W --keep-going -q docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(VENV)/.with-bench  ## time eager mode against its rivals, one thread each
-	@$(PY) benchmarks/eager.py
+bench: $(VENV)/.with-bench  ## time both modes against their rivals, one thread each
+	@status=0; for mode in eager native; do $(PY) benchmarks/$$mode.py || status=1; done; exit $$status
 
 clean:  ## remove .venv, builds and caches
 	rm -rf $(VENV) build dist docs/_build .hypothesis .mypy_cache .pytest_cache .ruff_cache

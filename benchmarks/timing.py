@@ -26,12 +26,25 @@ Contestants = Mapping[str, Callable[[], Any]]
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: seconds for each tool; fewest and most samples; least seconds of a sample."""
+    """How long to measure: seconds for each tool; fewest and most samples; least seconds of a sample; by what clock.
+
+    What takes longer than `patience` in one call is measured once.
+    """
 
     budget: float = 4.0
     fewest: int = 3
     most: int = 101
     sample: float = 2e-3
+    patience: float = math.inf
+    clock: Callable[[], float] = time.perf_counter
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """The median of some samples, and the median of their distances from it, relative."""
+
+    median: float
+    spread: float = 0.0
 
 
 def use_one_processor() -> None:
@@ -50,42 +63,61 @@ def check_equal(contestants: Contestants, tolerance: float) -> None:
 
 
 def _arrays(result: Any) -> list[np.ndarray]:
+    if hasattr(result, "tocsr"):
+        return [result.data, result.indices, result.indptr]
     parts = result if isinstance(result, tuple | list) else [result]
     return [part.detach().numpy() if hasattr(part, "detach") else np.asarray(part) for part in parts]
 
 
 def medians(contestants: Contestants, effort: Effort) -> dict[str, float]:
     """Return seconds per call for each contestant, which take turns."""
-    loops = {name: _loops(run, effort.sample) for name, run in contestants.items()}
-    samples: dict[str, list[float]] = {name: [] for name in contestants}
-    spent = dict.fromkeys(contestants, 0.0)
+    return {name: statistics.median(values) for name, values in samples(contestants, effort).items()}
+
+
+def spreads(contestants: Contestants, effort: Effort) -> dict[str, Seconds]:
+    """Return medians, and how far the samples lie around them."""
+    found = {}
+    for name, values in samples(contestants, effort).items():
+        middle = statistics.median(values)
+        found[name] = Seconds(middle, statistics.median(abs(value - middle) for value in values) / middle)
+    return found
+
+
+def samples(contestants: Contestants, effort: Effort) -> dict[str, list[float]]:
+    """Return many measurements for each contestant, in seconds per call; they take turns."""
+    seconds: dict[str, list[float]] = {}
+    loops = {}
+    for name, run in contestants.items():
+        once = _seconds(run, 1, effort)
+        seconds[name] = [once] if once > effort.patience else []
+        loops[name] = 1 if seconds[name] else _loops(run, effort)
+    spent = {name: math.inf if values else 0.0 for name, values in seconds.items()}
     gc.collect()
     gc.freeze()  # so that collecting the garbage of one turn costs little before the next
     for turn in range(effort.most):
-        waiting = [n for n in contestants if turn < effort.fewest or spent[n] < effort.budget]
-        for name in waiting:
-            gc.collect()
-            seconds = _seconds(contestants[name], loops[name])
-            samples[name].append(seconds / loops[name])
-            spent[name] += seconds
+        for name in contestants:
+            if spent[name] < (effort.budget if turn >= effort.fewest else math.inf):
+                gc.collect()
+                passed = _seconds(contestants[name], loops[name], effort)
+                seconds[name].append(passed / loops[name])
+                spent[name] += passed
     gc.unfreeze()
-    return {name: statistics.median(values) for name, values in samples.items()}
+    return seconds
 
 
-def _loops(run: Callable[[], Any], least: float) -> int:
-    """Return how many calls make a sample of at least ``least`` seconds; warms up on the way."""
+def _loops(run: Callable[[], Any], effort: Effort) -> int:
+    """Return how many calls make a sample long enough; warms up on the way."""
     loops = 1
-    _seconds(run, loops)
-    while _seconds(run, loops) < least:
+    while _seconds(run, loops, effort) < effort.sample:
         loops *= 2
     return loops
 
 
-def _seconds(run: Callable[[], Any], loops: int) -> float:
-    start = time.perf_counter()
+def _seconds(run: Callable[[], Any], loops: int, effort: Effort) -> float:
+    start = effort.clock()
     for _ in range(loops):
         run()
-    return time.perf_counter() - start
+    return effort.clock() - start
 
 
 def machine(packages: Iterable[str]) -> dict[str, str]:

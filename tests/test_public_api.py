@@ -19,7 +19,9 @@ SIGNATURES = {
     "grad": "(f, argnums=0, has_aux=False, holomorphic=False)",
     "value_and_grad": "(f, argnums=0, has_aux=False, holomorphic=False)",
     "jvp": "(f, primals, tangents, has_aux=False)",
-    "jit": "(f=None, *, fastmath='sums', cache=True, backend='numba', verify=False)",
+    "jit": "(f=None, *, fastmath='sums', parallel=False, cache=True, backend='numba', verify=False, memory=None, "
+    "checkpoint=False)",
+    "plan": "(f, *args, **kwargs)",
     "source": "(g, *args, stage='derivative', **kwargs)",
     "vjp": "(f, *primals, has_aux=False)",
     "linearize": "(f, *primals)",

@@ -3,6 +3,7 @@
 import numpy as np
 
 SIZES = [(1000, 2, 5), (1000, 10, 5), (1000, 10, 25), (1000, 32, 25)]  # points, dimensions, components
+SMALL = [(5, 3, 2), (4, 2, 3)]
 ARGNUMS = (0, 1, 2, 3)
 
 

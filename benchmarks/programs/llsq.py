@@ -3,6 +3,7 @@
 import numpy as np
 
 SIZES = [64, 512, 4096]
+SMALL = [8]
 ARGNUMS = (0,)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 SIZES = [(2, 1024), (4, 1024), (2, 4096)]  # layers, characters
+SMALL = [(2, 4), (3, 3)]
 ARGNUMS = (0, 1)
 
 

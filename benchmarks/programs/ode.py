@@ -3,6 +3,7 @@
 import numpy as np
 
 SIZES = [(1000, 10), (1000, 100), (10000, 10)]  # components, steps
+SMALL = [(3, 2), (4, 2), (5, 3), (6, 4)]
 ARGNUMS = (0,)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 SIZES = [10_000]
+SMALL = [5]
 ARGNUMS = (0,)
 
 

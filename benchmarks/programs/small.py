@@ -3,6 +3,7 @@
 import numpy as np
 
 SIZES = [10]
+SMALL = [3]
 ARGNUMS = (0,)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 SIZES = [64_000]
+SMALL = [6]
 ARGNUMS = (0,)
 
 

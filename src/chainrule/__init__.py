@@ -26,6 +26,7 @@ _NAMES = {
     **{name: f"chainrule.report.{name}" for name in ("compare", "costs", "explain")},
     **dict.fromkeys(("custom_jvp", "custom_vjp", "stop_gradient"), "chainrule.eager.custom"),
     **dict.fromkeys(("jit", "source"), "chainrule.native.jit"),
+    "plan": "chainrule.native.plan",
     "trace": "chainrule.view.trace",
     "variable": "chainrule.eager.variable",
     "vmap": "chainrule.vectorize",

@@ -30,6 +30,7 @@ from chainrule.jacobians import jacobian as jacobian
 from chainrule.jacobians import jacrev as jacrev
 from chainrule.native.jit import jit as jit
 from chainrule.native.jit import source as source
+from chainrule.native.plan import plan as plan
 from chainrule.report.compare import compare as compare
 from chainrule.report.costs import costs as costs
 from chainrule.report.explain import explain as explain
@@ -62,6 +63,7 @@ __all__ = [
     "nondifferentiable",
     "numerical",
     "numpy",
+    "plan",
     "primitive",
     "scipy",
     "source",

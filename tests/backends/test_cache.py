@@ -78,3 +78,32 @@ def test_writers_at_the_same_time_leave_one_whole_entry(place: Path) -> None:
         t.join()
     assert cache.load("entry") in contents
     assert os.listdir(place) == ["entry"]
+
+
+def test_what_was_used_longest_ago_makes_room(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "LIMIT", 1000)
+    for k in range(8):
+        cache.save(f"entry{k}", bytes(68))  # 100 with the checksum
+        os.utime(place / f"entry{k}", (k, k))
+    assert cache.load("entry0") == bytes(68)  # used again: now it is the last
+    cache.save("large", bytes(268))
+    left = {p.name for p in place.iterdir()}
+    assert left == {"entry0", "entry5", "entry6", "entry7", "large"}
+
+
+def test_writers_at_the_same_time_make_room_together(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "LIMIT", 3000)
+    kept = []
+
+    def write(first: int) -> None:
+        kept.extend(cache.save(f"{first}-{k}", bytes(68)) for k in range(40))
+
+    threads = [threading.Thread(target=write, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(kept) == 160
+    assert sum(p.stat().st_size for p in place.iterdir()) <= 3000 + 400
+    assert cache.save("last", b"content")
+    assert cache.load("last") == b"content"

@@ -177,7 +177,7 @@ def test_operations_as_python(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", VALUES)
 def test_operations_compiled(dtype: str) -> None:
     function = together([f for f in supported(dtype) if f[0] in COMPLEX or not dtype.startswith("complex")])
-    call = compiled(write(function, "compiled"), cache=False).call
+    call = compiled(write(function, "compiled")).call
     assert not disagreements(call, function, dtype)
 
 

@@ -31,7 +31,7 @@ def test_names_that_collide(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(0, 120, 30))
 def test_names_that_collide_compiled(seed: int) -> None:
     function = drawn(seed)
-    call = compiled(write(function, "compiled"), cache=False).call
+    call = compiled(write(function, "compiled")).call
     for args in ARGUMENTS:
         assert_same(run(call, args), assert_text_agrees(function, args), ulps=64)
 

@@ -203,7 +203,7 @@ class Roads:
         if not writes:
             _same_arguments(what, after, args)
         flat: list[Any] = []
-        jitted._key(tuple(args), {}, flat)
+        jitted.key(tuple(args), {}, flat)
         made = jitted.specialise(*args)
         self._guarded(what, lambda: check_ir(made.function))
         flat += [c.get() for c in made.program.captures]
@@ -214,7 +214,7 @@ class Roads:
             from chainrule.backends.numba.compile import compiled
 
             run = self._guarded(
-                f"{what}, numba", lambda: compiled(write(made.function, "compiled"), fastmath="sums", cache=False).call
+                f"{what}, numba", lambda: compiled(write(made.function, "compiled"), fastmath="sums").call
             )
             results = self._guarded(f"{what}, numba", lambda: run(*copy.deepcopy(flat)))
             _agree(f"{what}, numba and python", results, _leaves(found), 1e-9)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+import traceback
 from collections import namedtuple
 
 import numpy as np
@@ -435,6 +437,20 @@ def test_refusals_name_the_line():
         cr.jit(unknown)(np.eye(2))
     assert "test_jit.py" in str(error.value)
     assert "return np.linalg.eig(x)" in str(error.value)
+
+
+def test_a_refusal_does_not_show_its_way_through_the_package():
+    def careful(x):
+        try:
+            return x
+        except ValueError:
+            return 0.0
+
+    for call in (cr.jit(careful), cr.jit(cr.grad(careful)), functools.partial(cr.source, cr.grad(careful))):
+        with pytest.raises(UnsupportedError, match="not caught") as caught:
+            call(2.0)
+        assert len(traceback.extract_tb(caught.value.__traceback__)) <= 5
+        assert len(traceback.extract_tb(caught.value.__context__.__traceback__)) > 5  # for a debugger
 
 
 def test_bad_options():

@@ -12,6 +12,7 @@ from tests.programs import (
     models,
     nested,
     records,
+    recursions,
     scalars,
     traps,
     views,
@@ -21,5 +22,5 @@ from tests.programs.table import Program, flatten, programs_of, rebuild
 
 __all__ = ["MODULES", "PROGRAMS", "Program", "flatten", "rebuild"]
 
-MODULES = (scalars, branches, loops, writes, views, arrays, linalg, calls, records, nested, traps, models)
+MODULES = (scalars, branches, loops, writes, views, arrays, linalg, calls, recursions, records, nested, traps, models)
 PROGRAMS: list[Program] = [program for module in MODULES for program in programs_of(module)]

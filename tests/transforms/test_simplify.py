@@ -10,6 +10,7 @@ import pytest
 
 from chainrule.ir.build import BOOL, FALSE, FLOAT, INT, TRUE, Builder, constant, integer
 from chainrule.ir.check import check
+from chainrule.ir.evaluate import evaluate
 from chainrule.ir.nodes import (
     Array,
     Block,
@@ -25,6 +26,7 @@ from chainrule.ir.nodes import (
     Merge,
     Node,
     Print,
+    Reserve,
     Scalar,
     Slice,
     Store,
@@ -659,3 +661,16 @@ def test_every_dtype_keeps_its_constants_apart() -> None:
     ]
     k = Var("k", INDICES)
     same(finish("f", (k,), b, *results, b.load(k, integer(0))), lambda: (np.arange(2),))
+
+
+def test_what_makes_an_array_larger_stays_if_its_extent_is_asked_for() -> None:
+    n, i, b, body = Var("n", INT), Var("i", INT), Builder(), Builder()
+    grown = b.alloc("float64", [integer(0)])
+    body.emit(Reserve(grown, body.let("add", i, integer(1))))
+    body.store(grown, [i], constant(1.0))
+    b.emit(For(i, integer(0), n, integer(1), body.block))
+    function = check(Function("f", (n,), b.block, (b.dim(grown, 0),)))
+    simplified = simplify(function)
+    assert count(simplified, Store) == 0
+    for trips in (0, 5):
+        assert evaluate(simplified, [trips])[0] >= trips

@@ -2,7 +2,8 @@
 
 Entries are named by what they depend on, so that one is never changed; it is written under another name and moved
 into place, whole or not at all, and carries its own checksum. Where the folder cannot be read or written there
-is no cache, and no error. ``CHAINRULE_CACHE_DIR`` names the folder; empty, it switches the cache off.
+is no cache, and no error. ``CHAINRULE_CACHE_DIR`` names the folder; empty, it switches the cache off. The folder does
+not grow beyond `LIMIT`: what was used longest ago is removed, and compiled again if it is wanted again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 __all__ = ["digest", "folder", "load", "save"]
 
+LIMIT = 256 << 20  # bytes, some ten thousand programs
 _CHECKSUM = hashlib.sha256().digest_size
 
 
@@ -55,6 +57,8 @@ def load(name: str) -> bytes | None:
         found = (place / name).read_bytes()
     except OSError:
         return None
+    with contextlib.suppress(OSError):
+        os.utime(place / name)  # it was used now
     content = found[_CHECKSUM:]
     return content if hashlib.sha256(content).digest() == found[:_CHECKSUM] else None
 
@@ -77,4 +81,21 @@ def save(name: str, content: bytes) -> bool:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         return False
+    with contextlib.suppress(OSError):
+        _make_room(place)
     return True
+
+
+def _make_room(place: Path) -> None:
+    """Remove what was used longest ago if there is too much; another process may be doing the same."""
+    with os.scandir(place) as found:
+        entries = sorted((e.stat().st_mtime_ns, e.stat().st_size, e.path) for e in found)
+    size = sum(s for _, s, _ in entries)
+    if size <= LIMIT:
+        return
+    for _, freed, path in entries:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        size -= freed
+        if size <= LIMIT * 3 // 4:
+            return

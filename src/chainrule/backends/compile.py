@@ -23,7 +23,7 @@ from chainrule.backends.python import Source
 from chainrule.ir import ops
 from chainrule.ir.nodes import Array
 
-__all__ = ["module_of", "plain"]
+__all__ = ["module_of", "plain", "register"]
 
 
 class _Text(importlib.abc.ExecutionLoader):
@@ -37,6 +37,11 @@ class _Text(importlib.abc.ExecutionLoader):
 
     def get_source(self, fullname: str) -> str:
         return self.text
+
+
+def register(source: Source) -> None:
+    """Show the lines of `source` to tracebacks and debuggers."""
+    _register(_Text(name_of(source), source.text))
 
 
 def module_of(source: Source) -> types.ModuleType:

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from chainrule.backends.names import distinct
-from chainrule.backends.recursion import is_grounded
+from chainrule.backends.recursion import Recursion, entered, is_grounded, is_repeatable
 from chainrule.backends.statements import Statement, Writer
-from chainrule.ir.nodes import Call, Check, Function, Line, Raise, Type, Var
+from chainrule.ir.build import INT
+from chainrule.ir.nodes import Array, Call, Check, For, Function, Line, Raise, Type, Var
 from chainrule.ir.walk import nodes_of
 
 __all__ = ["Signature", "Source", "write"]
@@ -50,12 +51,21 @@ class Source:
     stage : str
     exceptions : tuple of str
         The names of the exceptions whose arguments are the parts of a message.
+    recursive : bool
+        Whether it may end with a `RecursionError` on a thread whose stack is too small.
+    repeatable : bool
+        Whether it may then be run again: it writes to no argument and prints nothing.
+    parallel : bool
+        Whether a loop of the entry uses several processors.
     """
 
     text: str
     signatures: dict[str, Signature]
     stage: str
     exceptions: tuple[str, ...] = ()
+    recursive: bool = False
+    repeatable: bool = True
+    parallel: bool = False
 
     @property
     def entry(self) -> str:
@@ -84,23 +94,41 @@ def write(function: Function, stage: str = "derivative") -> Source:
         return (x + np.sin(x)) * x
     <BLANKLINE>
     """
+    compiled = stage == "compiled"
+    recursion = Recursion(_called(function))
+    if compiled and function in recursion.cyclic:
+        function = entered(function)
+        recursion = Recursion(_called(function))
     functions: dict[Function, str] = {}
     used: set[str] = set()
     for f in _called(function):
         functions[f] = distinct(f.name, used)
-    definitions = [_definition(f, functions, stage == "compiled") for f in functions]
+    definitions = [_definition(f, functions, recursion if compiled else None) for f in functions]
     text = "\n\n\n".join(definitions) + "\n"
     imports = _imports(text)
     nodes = [n for f in functions for n in nodes_of(f.body)]
     called = {n.function for n in nodes if isinstance(n, Call)}
     signatures = {
         name: Signature(
-            tuple(p.type for p in f.params), tuple(r.type for r in f.results), f in called and is_grounded(f)
+            (
+                *(Array("int64", 1) if compiled and p in f.grows else p.type for p in f.params),
+                *((INT,) if compiled and f in recursion.guarded and f in called else ()),
+            ),
+            (*(r.type for r in f.results), *(p.type for p in f.params if p in f.grows and not compiled)),
+            f in called and is_grounded(f),
         )
         for f, name in functions.items()
     }
     raised = {n.exception for n in nodes if isinstance(n, (Raise, Check)) and any(isinstance(p, Var) for p in n.parts)}
-    return Source(f"{imports}\n\n{text}" if imports else text, signatures, stage, tuple(sorted(raised)))
+    return Source(
+        f"{imports}\n\n{text}" if imports else text,
+        signatures,
+        stage,
+        tuple(sorted(raised)),
+        bool(recursion.cyclic),
+        is_repeatable(function, functions),
+        any(isinstance(n, For) and n.parallel for n in nodes),
+    )
 
 
 def _called(function: Function) -> list[Function]:
@@ -114,6 +142,7 @@ def _called(function: Function) -> list[Function]:
 _IMPORTS = {
     "math": ("", "import math"),
     "np": ("\n", "import numpy as np"),
+    "numba": ("\n", "import numba"),
     "special": ("", "from scipy import special"),
     "support": ("\n", "from chainrule.backends import support"),
 }
@@ -130,11 +159,10 @@ def _imports(text: str) -> str:
 # -- lines of text ------------------------------------------------------------------------------------
 
 
-def _definition(function: Function, functions: dict[Function, str], compiled: bool) -> str:
-    writer = Writer(function, functions, compiled)
+def _definition(function: Function, functions: dict[Function, str], recursion: Recursion | None) -> str:
+    writer = Writer(function, functions, recursion)
     body = writer.body()
-    params = ", ".join(writer.names[p] for p in function.params)
-    lines = [f"def {functions[function]}({params}):"]
+    lines = [f"def {functions[function]}({', '.join(writer.params)}):"]
     origin = _origin(function.line)
     if origin:
         lines.append(f'    """{origin}"""')

@@ -14,10 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from chainrule.backends.expressions import ATOM, Expression, call, constant, name, negated, operation, subscript
 from chainrule.backends.layouts import layouts_of
 from chainrule.backends.lives import share
 from chainrule.backends.names import Names, nameless
+from chainrule.backends.recursion import FLOOR, Recursion, name_of
 from chainrule.backends.sums import plain_sums
 from chainrule.errors import UnsupportedError
 from chainrule.ir.nodes import (
@@ -48,7 +51,7 @@ from chainrule.ir.nodes import (
     View,
     While,
 )
-from chainrule.ir.walk import effects, is_number, nodes_of, reads, roots_of
+from chainrule.ir.walk import effects, grown, is_number, nodes_of, reads, roots_of
 
 __all__ = ["Statement", "Writer"]
 
@@ -66,6 +69,7 @@ _REAL = ("float64", "float32")
 _POWERS = frozenset({"power", "float_power", "pow"})
 _PRODUCTS = (" ** 2", " ** 3", " ** 4")  # powers that Numba multiplies out
 _SUMS = {"add": "plus", "subtract": "minus"}  # that may be taken in any order
+_LITERAL = ("int64", "bool")  # for constants of which Numba would compile a function of their own
 _FORTRAN = frozenset({"solve", "inv", "cholesky"})  # Numba's results are in Fortran's order
 
 
@@ -79,28 +83,55 @@ class Statement:
 
 
 class Writer:
-    """Writes one function. `compiled`: for Numba, which is quick to compile loops and slow on array expressions."""
+    """Writes one function; for Numba, which is quick to compile loops and slow on array expressions, if there is a
+    `recursion` to guard."""
 
-    def __init__(self, function: Function, functions: dict[Function, str], compiled: bool) -> None:
-        self.function, self.functions, self.compiled = function, functions, compiled
+    def __init__(self, function: Function, functions: dict[Function, str], recursion: Recursion | None) -> None:
+        self.function, self.functions, self.recursion = function, functions, recursion
+        self.compiled = recursion is not None
         self.lives = share(function)
         self.names = Names(function, self.lives, functions.values())
         self.roots = roots_of(function)
         self.layouts = layouts_of(function)
-        self.sums = plain_sums(function) if compiled else frozenset()
+        self.sums = plain_sums(function) if self.compiled else frozenset()
         self.uses = Counter(a for n in nodes_of(function.body) for a in reads(n) if isinstance(a, Var))
         self.uses.update(a for a in function.results if isinstance(a, Var))
         self.lines: list[Statement] = []
         self.pending: dict[Var, Expression] = {}
         self.line: Line | None = None
+        # What calls make longer is handed to them as a tape, not as an array that they return.
+        calls = [n for n in nodes_of(function.body) if isinstance(n, Call)] if self.compiled else []
+        self.tapes = {a for n in calls for a in grown(n)} | (function.grows if self.compiled else set())
+        self.made: list[Var] = []  # the tapes that are to be released
+        self.params = [self.names[p] for p in function.params]
+        self.floor: list[str] = []  # the name of what guards the stack, where it is needed
+        if recursion is not None and function in recursion.guarded:
+            self.guard(recursion)
+
+    def guard(self, recursion: Recursion) -> None:
+        """Ask how far the stack may grow, or be told and look."""
+        self.floor = [self.names.fresh(FLOOR)]
+        if self.function is next(iter(self.functions)):
+            self.emit(f"{self.floor[0]} = support.stack_floor()")
+            return
+        self.params += self.floor
+        if self.function in recursion.cyclic:
+            message = f"{name_of(self.function)} calls itself too many times: the stack is used up"
+            self.emit(f"if support.is_deep({self.floor[0]}):", [Statement(f"raise RecursionError({quoted(message)})")])
 
     def body(self) -> list[Statement]:
         """The statements of the function."""
         self.run(self.function.body)
-        results = [self.value(r) for r in self.function.results]
+        if self.tapes:
+            self.flush()
+        results = [self.text(r) for r in self.function.results]
+        if not self.compiled:
+            results += [self.names[p] for p in self.function.params if p in self.function.grows]
         self.line = None
+        for number, tape in enumerate(self.made):
+            self.emit(f"support.release({number}, {self.names[tape]})")
         if results:
-            self.emit(f"return {', '.join(r.text for r in results)}")
+            self.emit(f"return {', '.join(results)}")
         return self.lines
 
     def run(self, block: Block) -> None:
@@ -174,7 +205,12 @@ class Writer:
         self.define(node, node.out, value)
 
     def cell(self, node: Load | Store | Incr) -> Expression:
-        return subscript(self.names[node.array], [self.value(i) for i in node.index], self.roots[node.array])
+        return subscript(self.whole(node.array), [self.value(i) for i in node.index], self.roots[node.array])
+
+    def whole(self, array: Var) -> str:
+        """What stands for an array: compiled code looks at the memory of a tape."""
+        name = self.names[array]
+        return f"support.{array.type.dtype}s({name})" if array in self.tapes else name
 
     def load(self, node: Load) -> None:
         if self.uses[node.out]:
@@ -222,6 +258,11 @@ class Writer:
 
     def alloc(self, node: Alloc) -> None:
         out, extents = node.out, [self.text(e) for e in node.shape]
+        if out in self.tapes:
+            made = f"support.new_tape({len(self.made)}, {self.bytes(out, extents[0])})"
+            self.made.append(out)
+            self.assign(self.names[out], Expression(made))
+            return
         shape = extents[0] if len(extents) == 1 else f"({', '.join(extents)})"
         dtype = "" if out.type.dtype == "float64" else f", np.{_DTYPE.get(out.type.dtype, out.type.dtype)}"
         if node.fill is None:
@@ -233,6 +274,11 @@ class Writer:
         else:
             made = f"np.full({shape}, {self.text(node.fill)}{dtype})"
         self.assign(self.names[out], Expression(made))
+
+    def bytes(self, tape: Var, size: str) -> str:
+        """How many bytes numbers on a tape take."""
+        each = np.dtype(tape.type.dtype).itemsize
+        return str(each * int(size)) if size.isdigit() else f"{each} * ({size})"
 
     def copy(self, node: Copy) -> None:
         self.assign(self.names[node.out], Expression(f"{self.names[node.array]}.copy()"))
@@ -252,11 +298,14 @@ class Writer:
 
     def dim(self, node: Dim) -> None:
         array = self.names[node.array]
-        value = Expression(f"{array}.shape[{node.axis}]", names=frozenset([array]))
+        value = Expression(f"{self.whole(node.array)}.shape[{node.axis}]", names=frozenset([array]))
         self.define(node, node.out, value)
 
     def reserve(self, node: Reserve) -> None:
         array, size = self.names[node.array], self.value(node.size)
+        if node.array in self.tapes:
+            self.emit(f"support.reserve({array}, {self.bytes(node.array, size.text)})")
+            return
         self.flush(lambda held: array in held.names)
         if size.level < ATOM or "(" in size.text:
             needed = self.names.fresh("size")
@@ -270,8 +319,8 @@ class Writer:
     def op(self, node: Op) -> None:
         args = [self.contiguous(a) for a in node.args]
         made = _OPS[node.op].format(*args)
-        if self.compiled and node.op == "argsort":
-            made = f"support.argsort({args[0]})"  # Numba's own takes seconds to compile
+        if self.compiled and node.op in ("argsort", "matmul"):
+            made = f"support.{node.op}({', '.join(args)})"  # Numba's own take seconds to compile
         if self.compiled and node.op in _FORTRAN and getattr(node.outs[0].type, "ndim", 0) > 1:
             made = f"np.ascontiguousarray({made})"
         self.results(node.outs, made)
@@ -287,9 +336,23 @@ class Writer:
         self.emit(f"{', '.join(targets)} = {made}" if targets else made)
 
     def call(self, node: Call) -> None:
-        args = [self.text(a) for a in node.args]
+        args = [
+            self.argument(a, p in node.function.grows) for a, p in zip(node.args, node.function.params, strict=True)
+        ]
+        if self.recursion is not None and node.function in self.recursion.guarded:
+            args += self.floor
         self.writing(node)
-        self.results(node.outs, f"{self.functions[node.function]}({', '.join(args)})")
+        self.results(
+            node.outs if self.compiled else (*node.outs, *grown(node)),
+            f"{self.functions[node.function]}({', '.join(args)})",
+        )
+
+    def argument(self, atom: Atom, grows: bool) -> str:
+        if isinstance(atom, Var) and atom in self.tapes and not grows:
+            return self.whole(atom)
+        if self.compiled and isinstance(atom, Const) and atom.type.dtype in _LITERAL:
+            return f"np.{_DTYPE.get(atom.type.dtype, atom.type.dtype)}({self.text(atom)})"
+        return self.text(atom)
 
     def message(self, exception: str, parts: Sequence[str | Atom]) -> str:
         texts = [quoted(p) if isinstance(p, str) else self.text(p) for p in parts]
@@ -383,7 +446,8 @@ class Writer:
         with self.nested() as body:
             self.run(node.body)
             self.copies((c.param, c.next) for c in node.carries)
-        self.emit(f"for {self.names[node.index]} in range({', '.join(shown)}):", body or [Statement("pass")])
+        function = "numba.prange" if node.parallel else "range"
+        self.emit(f"for {self.names[node.index]} in {function}({', '.join(shown)}):", body or [Statement("pass")])
 
     def repeat(self, node: While) -> None:
         self.enter(node)

@@ -14,19 +14,30 @@ import numpy as np
 __all__ = [
     "angle",
     "argsort",
+    "complex64s",
+    "complex128s",
     "complex_expm1",
     "complex_power",
     "difference",
+    "float32s",
+    "float64s",
     "frexp_exponent",
     "frexp_mantissa",
     "grow",
     "heaviside",
+    "int64s",
+    "is_deep",
     "logistic",
+    "matmul",
     "minus",
     "modf_fraction",
+    "new_tape",
     "plus",
     "power_log",
+    "release",
+    "reserve",
     "sinc",
+    "stack_floor",
     "truncated_remainder",
     "unit_gap",
 ]
@@ -38,6 +49,56 @@ def grow(array: Any, size: Any) -> Any:
     for i in range(array.shape[0]):
         longer[i] = array[i]
     return longer
+
+
+def new_tape(number: Any, size: Any) -> Any:
+    """Memory of `size` bytes that can be made more; a program numbers its tapes."""
+    return [np.empty(size, np.uint8)]
+
+
+def reserve(tape: Any, size: Any) -> None:
+    """Let a tape have at least `size` bytes."""
+    if tape[0].shape[0] < size:
+        tape[0] = grow(tape[0], size)
+
+
+def release(number: Any, tape: Any) -> None:
+    """Nobody uses the tape any more."""
+    tape.clear()
+
+
+def float64s(tape: Any) -> Any:
+    return tape[0].view(np.float64)
+
+
+def float32s(tape: Any) -> Any:
+    return tape[0].view(np.float32)
+
+
+def int64s(tape: Any) -> Any:
+    return tape[0].view(np.int64)
+
+
+def complex128s(tape: Any) -> Any:
+    return tape[0].view(np.complex128)
+
+
+def complex64s(tape: Any) -> Any:
+    return tape[0].view(np.complex64)
+
+
+def stack_floor() -> Any:
+    """The address that the stack is not to grow below; Python has a limit of its own."""
+    return 0
+
+
+def is_deep(floor: Any) -> Any:
+    """Whether the stack has grown below `floor`."""
+    return False
+
+
+def matmul(x: Any, y: Any) -> Any:
+    return x @ y
 
 
 def argsort(x: Any) -> Any:

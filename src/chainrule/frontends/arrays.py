@@ -89,8 +89,9 @@ def reshape(ctx: Context, value: Any, shape: tuple[Atom, ...]) -> Any:
         left = ctx.let("remainder", size, rest)
         ctx.check(ctx.let("equal", left, integer(0)), "ValueError", "cannot reshape array of size ", size)
     if not array.contiguous:
-        array = materialise(ctx, copy_of(ctx, array))
+        base, array = array.base, materialise(ctx, copy_of(ctx, array))
         ctx.frozen[array.base] = "a reshaped array that is not contiguous may be a copy or a view: copy it first"
+        ctx.stand(array.base, base)
     return ctx.view(array, "reshape", dims, dims, True)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.core.primitive import Primitive, by_function
+from chainrule.core.primitive import Primitive
 from chainrule.frontends import custom, indexing, methods, recursion, transformations
 from chainrule.frontends.arrays import array_of
 from chainrule.frontends.context import Context
@@ -24,6 +24,7 @@ from chainrule.frontends.elementwise import apply, describe, materialise
 from chainrule.frontends.frames import Frame
 from chainrule.frontends.joins import leaves
 from chainrule.frontends.library import find
+from chainrule.frontends.library.special import elementwise_of
 from chainrule.frontends.outside import attribute_of, held, outside_value
 from chainrule.frontends.source import Parsed, read, unwrap
 from chainrule.frontends.values import (
@@ -79,7 +80,7 @@ def call_object(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]
     if handler is not None:
         _check_arguments(frame, handler, target, args, kwargs)
         return handler(frame, *args, **kwargs)
-    primitive = target if isinstance(target, Primitive) else _elementwise(target)
+    primitive = target if isinstance(target, Primitive) else elementwise_of(target)
     if primitive is not None and primitive.kind == "elementwise":
         if kwargs:
             return _with_out(frame, primitive, args, kwargs)
@@ -107,13 +108,6 @@ def _check_arguments(frame: Any, handler: Any, target: Any, args: list[Any], kwa
         inspect.signature(handler).bind(frame, *args, **kwargs)
     except TypeError as error:
         raise frame.ctx.fail(f"{_name(target)}: {error}; this is not among the arguments known here") from None
-
-
-def _elementwise(target: Any) -> Primitive | None:
-    try:
-        return by_function.get(target)
-    except TypeError:
-        return None
 
 
 def _module(target: Any) -> str:
@@ -203,7 +197,10 @@ def inline(
     if any(isinstance(leaf, Bottom) for v in inner.env.values() for leaf in leaves(v)):
         return BOTTOM  # an argument waits for the type of a recursive call
     if recursion.is_active(ctx, node, inner.env):
-        return recursion.call_function(inner, node)
+        made = recursion.call_function(inner, node)
+        for name in inner.env if ctx.stale else ():
+            inner.lookup(name)  # the function may have written to what an argument stands for
+        return made
     if len(ctx.frames) > DEPTH:
         raise ctx.fail("the calls nest too deeply")
     if isinstance(node, ast.Lambda):

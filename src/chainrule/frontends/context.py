@@ -14,10 +14,11 @@ from chainrule.frontends.source import Parsed
 from chainrule.frontends.subset import refuse
 from chainrule.frontends.values import ArrayRef, Number, Step
 from chainrule.ir.build import Builder, boolean, integer
+from chainrule.ir.estimate import Size
 from chainrule.ir.nodes import Atom, Block, Carry, Check, Const, For, Function, If, Line, Slice, Var
 from chainrule.ir.walk import is_number
 
-__all__ = ["Capture", "Context", "Guard", "same"]
+__all__ = ["Capture", "Context", "Decision", "Guard", "same"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,15 @@ class Capture:
     var: Var
     name: str
     weak: bool
+
+
+class Decision(NamedTuple):
+    """How a transformation in the program is computed: `sweeps` of it, None if their number is not known."""
+
+    transformation: str
+    mode: str
+    sweeps: int | None
+    line: Line | None
 
 
 def _missing(*args: Any) -> Any:
@@ -73,14 +83,19 @@ class Context:
         self.parameters: set[Var] = set()  # arrays that come from outside: who wrote the program sees writes to them
         self.writes: list[Var] = []  # the bases of the arrays that the program has written so far
         self.frozen: dict[Var, str] = {}
+        self.stands: dict[Var, frozenset[Var]] = {}  # copies that stand for arrays, or for views of them
+        self.stale: set[Var] = set()  # those whose arrays were written to since
+        self.uses: list[Var] = []  # the bases of the arrays that the program has read while some stood for others
         self.frames: list[Any] = []  # the calls being read, innermost last
         self.plans: dict[Any, Any] = {}
         self.functions: dict[Any, Any] = {}  # the recursive functions met so far
         self.parsed: Parsed | None = None
         self.node: ast.AST | None = None
         self.customs: dict[Any, Any] = {}  # the functions with rules that are being read
-        self.jvp: Callable[[Function, list[bool]], Function] | None = None  # the transformations, given by the caller
+        self.jvp: Callable[[Function, list[bool], int], Function] | None = None  # given by the caller, as is the next
         self.vjp: Callable[[Function, list[bool]], Function] | None = None
+        self.sizes: dict[Var, Size] = {}  # of the parameters, in the call for which the program is read
+        self.decisions: list[Decision] = []
         self._known: dict[Block, dict[Any, Atom]] = {}
         self._lists: dict[int, tuple[list[Any], int]] = {}
 
@@ -88,11 +103,15 @@ class Context:
         """A context for another function of the same program."""
         made = Context()
         made.guards, made.captures, made.functions, made.plans = self.guards, self.captures, self.functions, self.plans
-        made.customs = self.customs
+        made.customs, made.decisions = self.customs, self.decisions
         made.node, made.parsed, made.jvp, made.vjp = self.node, self.parsed, self.jvp, self.vjp
         made.language = self.language
         made.parameters.update(c.var for c in self.captures.values())
         return made
+
+    def decide(self, transformation: str, mode: str, sweeps: int | None = 1) -> None:
+        """Note how a transformation is computed."""
+        self.decisions.append(Decision(transformation, mode, sweeps, self.builder.line))
 
     def note_list(self, made: list[Any]) -> list[Any]:
         """Remember in which block a list was made: it may grow there only."""
@@ -160,13 +179,13 @@ class Context:
     def snapshot(self) -> Any:
         """What `restore` needs to take back everything that is written from here on."""
         known = {block: dict(self._known.get(block, {})) for block in self.stack}
-        return len(self.builder.block.nodes), known, dict(self.frozen)
+        return len(self.builder.block.nodes), known, dict(self.frozen), dict(self.stands), set(self.stale)
 
     def restore(self, state: Any) -> None:
-        length, known, frozen = state
+        length, known, frozen, stands, stale = state
         del self.builder.block.nodes[length:]
         self._known = known
-        self.frozen = dict(frozen)
+        self.frozen, self.stands, self.stale = dict(frozen), dict(stands), set(stale)
 
     # -- scalars
 
@@ -244,6 +263,28 @@ class Context:
         reason = self.frozen.get(array.base)
         if reason is not None:
             raise self.fail(reason)
+        self.stale.update(copy for copy, sources in self.stands.items() if array.base in sources)
+
+    def stand(self, copy: Var, base: Var) -> None:
+        """`copy` has the elements of `base`, or of a view of it, until that is written to; it is not written to."""
+        self.stands[copy] = (self.stands.get(copy, frozenset()) | self.meant(base)) - {copy}
+
+    def meant(self, base: Var) -> frozenset[Var]:
+        """`base` and the arrays that it stands for."""
+        return self.stands.get(base, frozenset()) | {base}
+
+    def seen(self, base: Var) -> bool:
+        """Whether `base` is more than the variables tell: an argument, frozen, or meant by a copy of it."""
+        return base in self.parameters or base in self.frozen or any(base in s for s in self.stands.values())
+
+    def use(self, base: Var, name: str) -> None:
+        """Note a read; refuse it if another array is meant, which has been written to."""
+        self.uses.append(base)
+        if base in self.stale:
+            raise self.fail(
+                f"{name!r} may be a view of an array that was written to since it was assigned, and is kept as a copy: "
+                f"assign {name} again after the writing, or write {name} = {name}.copy() before it"
+            )
 
     def equal(self, a: Atom, b: Atom, what: str) -> None:
         """The program checks that extents agree, unless that is known."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.frontends.context import Context, same
-from chainrule.frontends.values import BOTTOM, ArrayRef, Bottom, Lazy, ListArray, Number
+from chainrule.frontends.values import BOTTOM, ArrayRef, Bottom, Either, Lazy, ListArray, Number
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Atom
 from chainrule.ir.ops import BOOLEAN, PREDICATES
@@ -233,6 +233,10 @@ def materialise(ctx: Context, value: Any, hint: str = "a") -> Any:
     array = ctx.new(value.dtype, value.dims, hint=hint)
     with ctx.nest(value.dims) as index:
         ctx.builder.store(array.var, index, value.element(index))
+    if isinstance(value, Either):
+        ctx.frozen[array.var] = f"{hint!r} may be one array or another since a loop above: copy it before writing to it"
+        for source in value.arrays:
+            ctx.stand(array.var, source.base)
     return array
 
 

@@ -85,7 +85,11 @@ def in_turn(frame: Frame, held: list[Any], node: ast.expr) -> Any:
     ctx = frame.ctx
     late = [k for k, value in enumerate(held) if isinstance(value, Lazy)]
     if not late:
-        return expression(frame, node)
+        value = expression(frame, node)
+        for leaf in held if ctx.stale else ():
+            if isinstance(leaf, ArrayRef):
+                ctx.use(leaf.base, leaf.var.hint)
+        return value
     state, mark = ctx.snapshot(), len(ctx.writes)
     value = expression(frame, node)
     if {a.base for k in late for a in reads(held[k])}.isdisjoint(ctx.writes[mark:]):

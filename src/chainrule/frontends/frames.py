@@ -7,7 +7,7 @@ from typing import Any
 
 from chainrule.frontends import outside
 from chainrule.frontends.context import Context
-from chainrule.frontends.elementwise import materialise
+from chainrule.frontends.elementwise import materialise, reads
 from chainrule.frontends.joins import leaves
 from chainrule.frontends.liveness import Liveness
 from chainrule.frontends.source import Parsed
@@ -41,11 +41,20 @@ class Frame:
                 value = frame.env[name]
                 if isinstance(value, Conflict):
                     raise self.ctx.fail(value.reason)
+                if isinstance(value, Lazy) and frame.ctx is not self.ctx:
+                    raise self.ctx.fail(f"{name!r} is another array after an iteration: copy it for use in a recursion")
+                if self.ctx.stands:
+                    self._use(name, value)
                 return value
             if frame.outer is None:
                 return outside.global_name(self.ctx, frame.function, name)
             frame = frame.outer
         raise AssertionError
+
+    def _use(self, name: str, value: Any) -> None:
+        for leaf in leaves(value):
+            if isinstance(leaf, ArrayRef):
+                self.ctx.use(leaf.base, name)
 
     def bind(self, name: str, value: Any) -> None:
         if isinstance(value, Lazy):
@@ -59,7 +68,7 @@ class Frame:
     def alone(self, base: Var, name: str) -> bool:
         """Whether no variable but `name` of this call is, or views, the array `base`."""
         return not any(
-            isinstance(leaf, ArrayRef) and leaf.base is base
+            any(a.base is base for a in reads(leaf))
             for frame in self.ctx.frames
             for other, value in frame.env.items()
             if not (frame is self and other == name)

@@ -10,7 +10,7 @@ from typing import Any
 from chainrule.frontends.arrays import array_of, copy_of
 from chainrule.frontends.context import Context, same
 from chainrule.frontends.elementwise import apply, broadcast, convert, describe, element, load, materialise, reads
-from chainrule.frontends.values import ArrayRef, Lazy, ListArray, Number, Slicing, Static
+from chainrule.frontends.values import ArrayRef, Either, Lazy, ListArray, Number, Slicing, Static
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Atom, Const, Slice, Var
 from chainrule.ir.walk import is_number
@@ -237,6 +237,10 @@ def augment(ctx: Context, array: Any, index: Any, op: str, value: Any) -> None:
 
 def _write(ctx: Context, array: Any, index: Any, value: Any, op: str | None) -> None:
     array = array.array if isinstance(array, ListArray) else array
+    if isinstance(array, Either):
+        raise ctx.fail(
+            "this array is another one in the first iteration of a loop than later: write to the array it is a view of"
+        )
     if not isinstance(array, ArrayRef):
         raise ctx.fail(f"{describe(array)} cannot be written to")
     ctx.writable(array)

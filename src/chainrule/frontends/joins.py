@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from chainrule.frontends.context import Context, same
-from chainrule.frontends.elementwise import common_dtype, describe
+from chainrule.frontends.elementwise import common_dtype, describe, load, materialise
 from chainrule.frontends.values import (
     ArrayRef,
     Bottom,
     Conflict,
+    Either,
     ListArray,
     Number,
     Record,
@@ -32,6 +33,7 @@ __all__ = [
     "MISSING",
     "alike",
     "born_in",
+    "either",
     "follow",
     "leaves",
     "merge_branches",
@@ -129,6 +131,10 @@ def merge_branches(ctx: Context, node: If, name: str, then: Any, orelse: Any, al
 def _merge(ctx: Context, node: If, name: str, a: Any, b: Any, alone: Callable[[Var], bool]) -> Any:
     if a is b:
         return a
+    with ctx.inside(node.then):
+        a = materialise(ctx, a, name)
+    with ctx.inside(node.orelse):
+        b = materialise(ctx, b, name)
     if isinstance(a, Number) and isinstance(b, Number):
         if same(a.atom, b.atom) and a.dtype == b.dtype and a.weak == b.weak:
             return a
@@ -176,16 +182,35 @@ def _merge_arrays(ctx: Context, node: If, name: str, a: ArrayRef, b: ArrayRef, a
     out = Var(name, Array(a.dtype, a.ndim))
     atoms = []
     for block, value in ((node.then, a), (node.orelse, b)):
+        if value.base in ctx.stale:
+            return Conflict(f"{name!r} is one array or another depending on a branch, and was written to since")
+        ctx.uses.append(value.base)
         with ctx.inside(block):
             own = value.base in born_in(block) and value.var is value.base and alone(value.base)
             atoms.append(value.var if own else ctx.builder.copy(value.var, name))
         if value.base in ctx.frozen:
             ctx.frozen[out] = ctx.frozen[value.base]
-        elif not own and not (alone(value.base) and value.base not in ctx.parameters):
+        if value.base in ctx.stands or not (own or (alone(value.base) and not ctx.seen(value.base))):
             why = f"{name!r} is one array or another depending on a branch: copy it (`.copy()`) before writing to it"
-            ctx.frozen[value.base] = ctx.frozen[out] = why
+            ctx.frozen.setdefault(out, why)
+            ctx.stand(out, value.base)
     node.merges.append(Merge(out, *atoms))
     return ArrayRef(out, ctx.dims(out), out)
+
+
+def either(ctx: Context, test: Atom, a: ArrayRef, b: ArrayRef, name: str) -> Either:
+    """`a` where `test` holds, else `b`; of one dtype and one shape."""
+
+    def element(index: tuple[Atom, ...]) -> Atom:
+        node = If(test, Block(), Block())
+        with ctx.inside(node.then):
+            first = load(ctx, a, index)
+        with ctx.inside(node.orelse):
+            second = load(ctx, b, index)
+        ctx.builder.emit(node)
+        return _merged(ctx, node, f"{name}_i", first, second, a.dtype)
+
+    return Either(a.dtype, a.dims, element, (a, b))
 
 
 def born_in(block: Block) -> set[Var]:

@@ -5,6 +5,7 @@ A number is a carry. An array variable that is another array after an iteration 
 * the same way of viewing one base, whose integers are carried (``row = x[i]``);
 * one of several arrays that trade places (``a, b = b, a``): they move into the planes of one array, and which
   plane a variable is, an integer, is carried;
+* a view that was another array before the first iteration (``x = s[k]``): each reading asks which it is;
 * a buffer, into which what the iteration made is copied at its end (``y = y + h * f(y)``).
 
 Each is right only if writes cannot tell the difference; where they could, the loop is refused.
@@ -12,7 +13,7 @@ Each is right only if writes cannot tell the difference; where they could, the l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,7 @@ from chainrule.frontends.joins import (
     MISSING,
     alike,
     born_in,
+    either,
     follow,
     leaves,
     path_atoms,
@@ -36,7 +38,7 @@ from chainrule.frontends.joins import (
     with_atoms,
 )
 from chainrule.frontends.values import ArrayRef, Bottom, Conflict, Number, undefined
-from chainrule.ir.build import integer
+from chainrule.ir.build import boolean, integer
 from chainrule.ir.nodes import Atom, Block, Carry, Const, Scalar, Slice, Var
 
 __all__ = ["Loop", "Plan", "run_loop"]
@@ -53,13 +55,15 @@ class Plan:
     missing: dict[str, Any] = field(default_factory=dict)
     planes: list[list[Key]] = field(default_factory=list)
     conflicts: dict[str, str] = field(default_factory=dict)
+    meant: dict[Key, frozenset[Var]] = field(default_factory=dict)  # what a buffer stands for, from outside the loop
+    later: dict[Key, ArrayRef] = field(default_factory=dict)  # what another array becomes a view like
 
 
 @dataclass
 class Leaf:
     """One number or array of a variable: what it was before the loop and what it is in the body."""
 
-    kind: str  # same, number, path, buffer
+    kind: str  # same, number, path, either, buffer
     before: Any
     value: Any = None
     carries: list[Carry] = field(default_factory=list)
@@ -107,7 +111,8 @@ class Loop:
         self.leaves: dict[Key, Leaf] = {}
         self.shared: list[tuple[ArrayRef, ArrayRef, str]] = []  # plane, the array it stands for, the reason to freeze
         self.written: set[Var] = set()
-        self.mark = len(ctx.writes)
+        self.stood = dict(ctx.stands)
+        self.mark, self.mark_of_uses = len(ctx.writes), len(ctx.uses)
 
     @property
     def carries(self) -> list[Carry]:
@@ -120,6 +125,8 @@ class Loop:
             self._to_planes(group)
         for name, value in self.before.items():
             if value is not MISSING:
+                value = rebuild(value, iter([materialise(self.ctx, part, name) for part in leaves(value)]))
+                self.before[name] = value
                 for k, part in enumerate(leaves(value)):
                     self.leaves[name, k] = self._leaf(name, k, part)
 
@@ -136,10 +143,26 @@ class Loop:
                 leaf.before = value = _window(self.ctx, value)
                 leaf.kind, leaf.window = "path", True
             leaf.carries = [self._carry("at", init) for init in path_atoms(value.path)]
+        elif kind == "either":
+            inits = [boolean(True), *(integer(0) for _ in path_atoms(self.plan.later[name, k].path))]
+            leaf.carries = [self._carry("at" if n else "first", init) for n, init in enumerate(inits)]
         elif kind == "buffer":
-            source = copy_of(self.ctx, value) if value.dtype == dtype else cast(self.ctx, value, dtype)
-            leaf.value = materialise(self.ctx, source, name)
+            self._hold(name, k, leaf, dtype)
         return leaf
+
+    def _hold(self, name: str, k: int, leaf: Leaf, dtype: str) -> None:
+        """The array of `leaf` in a buffer, which may stand for it and for what it is after an iteration."""
+        ctx, array = self.ctx, leaf.before
+        ctx.use(array.base, name)
+        source = copy_of(ctx, array) if array.dtype == dtype else cast(ctx, array, dtype)
+        leaf.value = materialise(ctx, source, name)
+        meant = self.plan.meant.get((name, k), frozenset())
+        for base in meant | ({array.base} if self._shared(array.base, name) else set()):
+            ctx.stand(leaf.value.base, base)
+            ctx.frozen[leaf.value.base] = (
+                f"{name!r} is another array after an iteration, and is written to while it may be the same array as "
+                f"another variable: write {name} = {name}.copy() before writing to it"
+            )
 
     @staticmethod
     def _carry(name: str, init: Atom) -> Carry:
@@ -167,6 +190,12 @@ class Loop:
             store_all(ctx, view, copy_of(ctx, root))
             if any(self._shared(root.base, name) for name, _ in group):
                 self.shared.append((view, root, f"{names} trade places in a loop above"))
+                for a, b in ((planes.base, root.base), (root.base, planes.base)):
+                    ctx.stand(a, b)
+                    self.stood[a] = ctx.stands[a]
+            for copy in [c for c, meant in ctx.stands.items() if root.base in meant]:
+                ctx.stand(copy, planes.base)
+                self.stood[copy] = ctx.stands[copy]
         for (name, k), array in arrays.items():
             parts = leaves(self.before[name])
             parts[k] = views[array.var]
@@ -174,22 +203,29 @@ class Loop:
 
     def _shared(self, base: Var, name: str) -> bool:
         """Whether the array `base` may be seen by others than the variable `name`."""
-        return base in self.ctx.parameters or base in self.ctx.frozen or not self.alone(base, name)
+        return self.ctx.seen(base) or not self.alone(base, name)
 
     # -- inside
 
     def start(self) -> None:
         """At the start of the body: what the variables are there."""
-        for leaf in self.leaves.values():
-            if leaf.kind == "path":
-                params = iter([c.param for c in leaf.carries])
-                leaf.value = follow(self.ctx, leaf.before.base, with_atoms(leaf.before.path, params))
+        for key, leaf in self.leaves.items():
+            if leaf.kind in ("path", "either"):
+                leaf.value = self._viewed(key, leaf, [c.param for c in leaf.carries])
         for name, value in self.before.items():
             if name in self.plan.conflicts:
                 self.env[name] = Conflict(self.plan.conflicts[name])
             elif value is not MISSING:
                 count = len(leaves(value))
                 self.env[name] = rebuild(value, iter([self.leaves[name, k].value for k in range(count)]))
+
+    def _viewed(self, key: Key, leaf: Leaf, atoms: Sequence[Atom]) -> Any:
+        """The view that the integers `atoms` say, or the array that was there before the first iteration."""
+        if leaf.kind == "path":
+            return follow(self.ctx, leaf.before.base, with_atoms(leaf.before.path, iter(atoms)))
+        later = self.plan.later[key]
+        view = follow(self.ctx, later.base, with_atoms(later.path, iter(atoms[1:])))
+        return either(self.ctx, atoms[0], leaf.before, view, key[0])
 
     def finish(self, body: Block) -> None:
         """At the end of the body: what the variables are for the next iteration."""
@@ -276,6 +312,8 @@ class Loop:
             return False
         if end is leaf.value or same_object(end, leaf.value):
             return False
+        if leaf.kind == "either" and isinstance(end, ArrayRef):
+            return self._settle_either(key, leaf, end, body)
         if not isinstance(end, ArrayRef) or not isinstance(leaf.value, ArrayRef) or end.ndim != leaf.value.ndim:
             return self._conflict(name, leaf.before, end)
         if end.var is leaf.value.var:
@@ -301,10 +339,29 @@ class Loop:
             self.plan.kinds[key] = ("path", "", True)
             return True
         dtype = np.result_type(leaf.value.dtype, end.dtype).name
-        if leaf.kind != "buffer" or dtype != leaf.value.dtype:
+        if leaf.kind == "same" and _is_later(end, leaf.value, self.ctx.writes[self.mark :], body):
+            self.plan.kinds[key], self.plan.later[key] = ("either", "", True), end
+            return True
+        meant = self.ctx.meant(end.base) - born_in(body)
+        if leaf.kind != "buffer" or dtype != leaf.value.dtype or not meant <= self.ctx.meant(leaf.value.base):
             self.plan.planes = [g for g in self.plan.planes if key not in g]
             self.plan.kinds[key] = ("buffer", dtype, True)
+            self.plan.meant[key] = meant
             return True
+        return False
+
+    def _settle_either(self, key: Key, leaf: Leaf, end: ArrayRef, body: Block) -> bool:
+        later = self.plan.later[key]
+        if not _is_later(end, leaf.before, [end.base], body) or not same_shape(end.path, later.path):
+            self.plan.kinds[key] = ("buffer", np.result_type(leaf.before.dtype, end.dtype).name, True)
+            return True
+        if end.base is not later.base:
+            self.plan.later[key] = end
+            return True
+        for d, e in zip(leaf.value.dims, end.dims, strict=True):
+            self.ctx.equal(d, e, f"{key[0]} changes its shape in a loop")
+        for carry, atom in zip(leaf.carries, [boolean(False), *path_atoms(end.path)], strict=True):
+            carry.next = atom
         return False
 
     def _fill_buffers(self, ends: dict[Key, Any], body: Block) -> None:
@@ -316,21 +373,15 @@ class Loop:
             if leaf.kind == "buffer" and isinstance(ends.get(key), ArrayRef) and ends[key].var is not leaf.value.var
         }
         buffers = {leaf.value.base for leaf in self.leaves.values() if leaf.kind == "buffer"}
-        bases = [end.base for _, end in moved.values()]
-        for (name, _), (leaf, end) in moved.items():
-            outer = self._shared(leaf.before.base, name)
-            twice = bases.count(end.base) > 1 or end.base not in born or end.base in ctx.frozen
-            stale = leaf.before.base in self.written or (outer and leaf.value.base in self.written)
-            if stale or (twice and self.written & ({end.base} | buffers)):
-                raise ctx.fail(
-                    f"{name!r} is another array after an iteration, and is written to while it may be the same "
-                    f"array as another variable: write {name} = {name}.copy() before writing to it"
-                )
-            if outer or twice:
+        for key, (leaf, end) in moved.items():
+            name = key[0]
+            ctx.use(end.base, name)
+            others = [e for k, (_, e) in moved.items() if k != key]
+            if end.base in born and (
+                end.base in ctx.frozen or any(ctx.meant(end.base) & ctx.meant(e.base) for e in others)
+            ):
                 why = f"{name!r} may be the same array as another one since a loop above: copy it before writing to it"
-                ctx.frozen[leaf.value.base] = ctx.frozen[leaf.before.base] = why
-                if end.base not in born | buffers:
-                    ctx.frozen[end.base] = why
+                ctx.frozen.setdefault(leaf.value.base, why)
         held = {
             key: materialise(ctx, copy_of(ctx, end)) if end.base in buffers else end for key, (_, end) in moved.items()
         }
@@ -338,17 +389,20 @@ class Loop:
             for d, e in zip(leaf.value.dims, held[key].dims, strict=True):
                 ctx.equal(d, e, f"{key[0]} changes its shape in a loop")
             store_all(ctx, leaf.value, held[key] if held[key].dtype == leaf.value.dtype else copy_of(ctx, held[key]))
+            ctx.stale.discard(leaf.value.base)
+        for (name, _), leaf in self.leaves.items():
+            if leaf.kind == "buffer":
+                ctx.use(leaf.value.base, name)
 
     # -- after
 
     def leave(self) -> None:
         ctx = self.ctx
-        for leaf in self.leaves.values():
+        for key, leaf in self.leaves.items():
             if leaf.kind == "number":
                 leaf.after = Number(leaf.carries[0].out, leaf.value.weak)
-            elif leaf.kind == "path":
-                outs = iter([c.out for c in leaf.carries])
-                leaf.after = follow(ctx, leaf.before.base, with_atoms(leaf.before.path, outs))
+            elif leaf.kind in ("path", "either"):
+                leaf.after = materialise(ctx, self._viewed(key, leaf, [c.out for c in leaf.carries]), key[0])
             else:
                 leaf.after = leaf.value
         for name, value in self.before.items():
@@ -357,13 +411,30 @@ class Loop:
             elif value is not MISSING:
                 count = len(leaves(value))
                 self.env[name] = rebuild(value, iter([self.leaves[name, k].after for k in range(count)]))
+        self._check_uses()
         for plane, root, why in self.shared:
+            if plane.base in self.written and root.base in self.written:
+                raise ctx.fail(f"{why}, and another name of one of them is written to")
             if plane.base in self.written:
                 store_all(ctx, root, copy_of(ctx, plane))
+                ctx.stale.discard(root.base)
             ctx.frozen[plane.base] = ctx.frozen[root.base] = f"{why}: copy it before writing to it"
         for base in self.written:
             if base in ctx.frozen and not any(base is p.base for p, _, _ in self.shared):
                 raise ctx.fail(ctx.frozen[base])
+
+    def _check_uses(self) -> None:
+        """Refuse that an iteration reads what stands for an array that the one before has written to."""
+        ctx, used = self.ctx, set(self.ctx.uses[self.mark_of_uses :])
+        for copy, meant in self.stood.items():
+            if copy in used and meant & self.written:
+                ctx.stale.add(copy)
+                ctx.use(copy, copy.hint)
+
+
+def _is_later(end: ArrayRef, before: ArrayRef, written: Sequence[Var], body: Block) -> bool:
+    """Whether `end` is a view of an array that the loop writes to, where the variable was another array before."""
+    return bool(end.path) and end.base in written and end.base not in born_in(body) and end.dtype == before.dtype
 
 
 def _is_whole_of(array: ArrayRef, end: ArrayRef) -> bool:

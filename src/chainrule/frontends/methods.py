@@ -12,7 +12,7 @@ from chainrule.frontends.arrays import copy_of, reshape, transpose
 from chainrule.frontends.elementwise import apply, cast, describe, materialise
 from chainrule.frontends.library import find
 from chainrule.frontends.library.table import dtype_argument
-from chainrule.frontends.values import Bound, Lazy, ListArray, Number, Static, number
+from chainrule.frontends.values import Bound, Either, Lazy, ListArray, Number, Static, number
 
 __all__ = ["attribute"]
 
@@ -122,6 +122,8 @@ _PROPERTIES: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def _copy(frame: Any, a: Any, order: Any = None) -> Any:
+    if isinstance(a, Either):
+        return Lazy(a.dtype, a.dims, a.element, a.arrays)
     return a if isinstance(a, (Number, Lazy)) else copy_of(frame.ctx, a)
 
 

@@ -19,9 +19,10 @@ from chainrule.frontends.context import Capture, Context, Guard
 from chainrule.frontends.values import ArrayRef, Number, Record, Static, number
 from chainrule.ir.nodes import Array, Scalar, Var
 
-__all__ = ["attribute_of", "global_name", "held", "outside_value"]
+__all__ = ["NO_ARRAYS", "attribute_of", "global_name", "held", "outside_value"]
 
 DTYPES = {"float64", "float32", "int64", "bool", "complex128", "complex64"}
+NO_ARRAYS = (np.ma.MaskedArray, np.matrix)  # by class they are, and their operations are others
 _FIXED = ("numpy", "math", "cmath", "scipy", "chainrule", "builtins", "numba", "operator", "functools")
 _ABSENT = object()
 
@@ -69,6 +70,8 @@ def outside_value(ctx: Context, value: Any, get: Callable[[], Any], name: str, k
     """`value`, found outside the program; `get` reads it again."""
     if key in ctx.captures:
         return _value_of(ctx, ctx.captures[key])
+    if isinstance(value, NO_ARRAYS):
+        raise ctx.fail(f"{name!r} is a {type(value).__name__}, whose operations mean other things than those of arrays")
     if isinstance(value, (float, complex, np.floating, np.complexfloating)) or (
         isinstance(value, np.ndarray) and value.dtype.name in DTYPES
     ):

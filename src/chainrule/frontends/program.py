@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chainrule.frontends import calls, expressions, statements
-from chainrule.frontends.context import Capture, Context, Guard, Language
+from chainrule.frontends.context import Capture, Context, Decision, Guard, Language
 from chainrule.frontends.frames import Frame
 from chainrule.frontends.joins import born_in, leaves, rebuild
 from chainrule.frontends.recursion import _result
@@ -15,6 +15,7 @@ from chainrule.frontends.source import Parsed
 from chainrule.frontends.transformations import from_object
 from chainrule.frontends.values import ArrayRef, Bottom, Number, Record, Static
 from chainrule.ir.build import integer
+from chainrule.ir.estimate import Size
 from chainrule.ir.nodes import Array, Atom, Function, Scalar, Var
 from chainrule.ir.walk import find_writes, free_variables
 
@@ -60,6 +61,7 @@ class Program:
     result: Any  # the nest of values that the function's results belong to
     captures: tuple[Capture, ...]
     guards: tuple[Guard, ...]
+    decisions: tuple[Decision, ...]  # how the transformations in it are computed
 
 
 def read_program(
@@ -70,8 +72,12 @@ def read_program(
     names: tuple[str, ...],
     jvp: Callable[..., Function],
     vjp: Callable[..., Function],
+    sizes: Sequence[Size] = (),
 ) -> Program:
-    """Read ``target(*args, **kwargs)``, where the arguments are nests of kinds; `parsed` is for messages."""
+    """Read ``target(*args, **kwargs)``, where the arguments are nests of kinds; `parsed` is for messages.
+
+    `sizes` are those of the numbers and arrays in a call: what is fastest for them is chosen.
+    """
     ctx = Context()
     ctx.jvp, ctx.vjp = jvp, vjp
     ctx.language = Language(calls.call, expressions.expression, statements.read_body, statements.assign_to)
@@ -80,6 +86,7 @@ def read_program(
     params: list[Var] = []
     values = [_argument(ctx, a, names[k] if k < len(names) else "x", params) for k, a in enumerate(args)]
     named = {k: _argument(ctx, a, k, params) for k, a in kwargs.items()}
+    ctx.sizes.update(zip(params, sizes, strict=False))
     result = calls.call(frame, from_object(target), values, named)
     if isinstance(result, Bottom):
         raise ctx.fail("a recursive function that never ends: no path returns without calling itself")
@@ -97,7 +104,7 @@ def read_program(
     function.writes = find_writes(function)
     loose = free_variables(function)
     assert not loose, f"variables without a definition: {loose}"
-    return Program(function, result, captures, tuple(ctx.guards.values()))
+    return Program(function, result, captures, tuple(ctx.guards.values()), tuple(ctx.decisions))
 
 
 def _argument(ctx: Context, kind: Any, name: str, params: list[Var]) -> Any:

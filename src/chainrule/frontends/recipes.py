@@ -352,10 +352,6 @@ def linspace(start: Any, stop: Any, num: Any, endpoint: Any) -> Any:
     return y
 
 
-def erf(x: Any) -> Any:
-    raise NotImplementedError("math.erf")
-
-
 def vmap_batch(*sizes: Any) -> Any:
     for n in sizes:
         if n != sizes[0]:

@@ -1,7 +1,8 @@
 """Recursive functions: one function of the program per function of the user and types of its arguments.
 
 What it returns is found by reading it twice: first without knowing what its own calls return, which tells the
-type on the paths that end the recursion. Variables of the enclosing program that it reads become parameters.
+type on the paths that end the recursion. What it calls meanwhile and calls it in turn is read anew then. Variables of
+the enclosing program that it reads become parameters.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from chainrule.frontends.values import (
     Transformed,
 )
 from chainrule.ir.nodes import Array, Atom, Block, Call, Const, Function, Scalar, Type, Var
-from chainrule.ir.walk import Renaming, find_writes, free_variables, nodes_of
+from chainrule.ir.walk import Renaming, find_writes, free_variables, nodes_of, settle_writes
 
 __all__ = ["call_function", "is_active", "lift", "signature"]
 
@@ -36,6 +37,8 @@ class _Entry:
     function: Function
     template: Any = None  # what it returns: a nest with a type for every leaf
     busy: bool = True
+    level: int = 0  # the number of functions that were being read when this was begun
+    waits: bool = False  # for the type of another function that is being read
     extras: tuple[Var, ...] = ()
 
 
@@ -79,6 +82,8 @@ def call_function(frame: Any, node: ast.FunctionDef | ast.Lambda) -> Any:
     if entry is None:
         entry = _build(frame, node, key)
     if entry.template is None:
+        for other in ctx.functions.values():
+            other.waits = other.waits or (other.busy and other.level > entry.level)
         return BOTTOM
     args = [
         _atom(leaf) for value in frame.env.values() for leaf in leaves(value) if isinstance(leaf, (Number, ArrayRef))
@@ -108,7 +113,8 @@ def _atom(leaf: Number | ArrayRef) -> Atom:
 
 def _build(frame: Any, node: Any, key: Any) -> _Entry:
     ctx: Context = frame.ctx
-    entry = ctx.functions[key] = _Entry(Function(getattr(node, "name", "f"), (), Block(), ()))
+    level = sum(e.busy for e in ctx.functions.values())
+    entry = ctx.functions[key] = _Entry(Function(getattr(node, "name", "f"), (), Block(), ()), level=level)
     for _ in range(ROUNDS):
         template = _read(frame, node, entry)
         if template == entry.template:
@@ -117,6 +123,8 @@ def _build(frame: Any, node: Any, key: Any) -> _Entry:
     else:
         raise ctx.fail("the type of what this recursive function returns does not settle")
     entry.busy = False
+    if entry.waits:
+        del ctx.functions[key]
     if not any(e.busy for e in ctx.functions.values()):
         _finish(ctx)
     return entry
@@ -140,6 +148,8 @@ def _read(frame: Any, node: Any, entry: _Entry) -> Any:
         result = ctx.language.expression(inner, node.body)
     else:
         result = ctx.language.body(inner, node)
+    if isinstance(result, Bottom) and entry.waits:
+        return None
     if isinstance(result, Bottom):
         raise ctx.fail("a recursive function that never ends: no path returns without calling itself")
     result = rebuild(result, iter([_result(sub, leaf) for leaf in leaves(result)]))
@@ -219,13 +229,7 @@ def _finish(ctx: Context) -> None:
         function.body = renaming.block(function.body)
         function.results = renaming.all(function.results)
         function.params = (*function.params, *fresh.values())
-    changed = True
-    while changed:
-        changed = False
-        for e in entries:
-            writes = find_writes(e.function)
-            if writes != e.function.writes:
-                e.function.writes, changed = writes, True
+    settle_writes([e.function for e in entries])
 
 
 def lift(ctx: Context, values: Any, run: Any) -> tuple[Function, Any, tuple[Var, ...]]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from chainrule.frontends import indexing
 from chainrule.frontends.context import Context
-from chainrule.frontends.elementwise import apply, describe, materialise, truth
+from chainrule.frontends.elementwise import apply, describe, materialise, reads, truth
 from chainrule.frontends.expressions import binary, closure, condition, expression, in_place, message_parts
 from chainrule.frontends.frames import Frame
 from chainrule.frontends.iteration import iterable
@@ -137,7 +137,7 @@ def _aug_assign(frame: Frame, stmt: ast.AugAssign) -> None:
         case ast.Name(id=name):
             old = frame.lookup(name)
             value = expression(frame, stmt.value)
-            if isinstance(old, ArrayRef):
+            if isinstance(old, (ArrayRef, Lazy)):
                 indexing.augment(ctx, old, None, in_place(frame, stmt.op), _no_bottom(value, old))
             else:
                 frame.bind(name, binary(frame, stmt.op, old, value))
@@ -211,7 +211,7 @@ def _if(frame: Frame, stmt: ast.If) -> None:
 def _alone(frame: Frame, ends: dict[str, tuple[Any, Any]], name: str, base: Var) -> bool:
     """Whether no variable but `name` is, or views, the array `base`; `ends`: the variables after each branch."""
     others = [leaf for n, pair in ends.items() if n != name for value in pair for leaf in leaves(value)]
-    return frame.alone(base, name) and not any(isinstance(v, ArrayRef) and v.base is base for v in others)
+    return frame.alone(base, name) and not any(a.base is base for v in others for a in reads(v))
 
 
 def _name_results(frame: Frame, node: If) -> None:

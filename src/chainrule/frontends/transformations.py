@@ -16,11 +16,12 @@ from chainrule.frontends.arrays import array_of, copy_of, transpose
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, cast, describe, materialise
 from chainrule.frontends.joins import alike, leaves, rebuild
-from chainrule.frontends.recursion import lift
-from chainrule.frontends.values import ArrayRef, Bound, Lazy, Number, Slicing, Static, Transformed, number
-from chainrule.ir.build import constant, integer
-from chainrule.ir.nodes import Atom, Const, Scalar, Var
+from chainrule.frontends.lifted import Lifted, library_array, seed_of, zero_like
+from chainrule.frontends.values import ArrayRef, Bound, Lazy, Number, Slicing, Static, Transformed
+from chainrule.ir.build import TRUE, constant, integer
+from chainrule.ir.nodes import Atom, Const
 from chainrule.ir.ops import FLOATS
+from chainrule.ir.walk import is_number
 
 __all__ = ["apply_transformation", "kind_of", "make"]
 
@@ -36,6 +37,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "jit": (),
     "checkpoint": (),
 }
+WIDTH, FEW = 4, 16  # columns of a Jacobian that are computed at a time; columns that are computed one by one
 _CALLED = ("jvp", "vjp", "linearize", "hvp", "stop_gradient")
 
 
@@ -94,128 +96,6 @@ def _call(frame: Any, function: Any, args: Sequence[Any], kwargs: dict[str, Any]
     return frame.ctx.language.call(frame, function, list(args), kwargs)
 
 
-# -- one evaluation with its derivative ---------------------------------------------------------------
-
-
-class _Lifted:
-    """A function of some arguments, read at given values."""
-
-    def __init__(
-        self, frame: Any, function: Any, args: Sequence[Any], kwargs: dict[str, Any], chosen: Sequence[int]
-    ) -> None:
-        ctx = self.ctx = frame.ctx
-        self.args = [_promoted(ctx, a) if k in chosen else library_array(ctx, a) for k, a in enumerate(args)]
-        self.function, self.result, self.extras = lift(
-            ctx, self.args, lambda inner: _call(frame, function, inner, kwargs)
-        )
-        numeric = [
-            (k, leaf) for k, a in enumerate(self.args) for leaf in leaves(a) if isinstance(leaf, (Number, ArrayRef))
-        ]
-        self.atoms = [_atom(leaf) for _, leaf in numeric] + list(self.extras)
-        self.active = [k in chosen and leaf.dtype in FLOATS for k, leaf in numeric] + [False] * len(self.extras)
-        self.outputs = [leaf for leaf in leaves(self.result) if isinstance(leaf, (Number, ArrayRef))]
-
-    def value(self) -> Any:
-        """The function's result; what it writes to are copies."""
-        builder, writes = self.ctx.builder, self.function.writes
-        atoms = [
-            builder.copy(a) if p in writes and isinstance(a, Var) else a
-            for a, p in zip(self.atoms, self.function.params, strict=True)
-        ]
-        return self._result(iter(builder.inline(self.function, atoms)))
-
-    def _result(self, atoms: Any) -> Any:
-        made = []
-        for leaf in leaves(self.result):
-            if isinstance(leaf, (Number, ArrayRef)):
-                leaf = _value(self.ctx, next(atoms), isinstance(leaf, Number) and leaf.weak)
-            made.append(leaf)
-        return rebuild(self.result, iter(made))
-
-    def pull(self, seeds: list[Any]) -> tuple[Any, list[Any]]:
-        """The result, and the cotangents of all arguments; `seeds` are those of the float results in order."""
-        assert self.ctx.vjp is not None
-        function = self.ctx.vjp(self.function, self.active)
-        atoms = iter(self.ctx.builder.inline(function, [*self.atoms, *(_atom(s) for s in seeds)]))
-        value = self._result(atoms)
-        return value, self._per_argument(atoms)
-
-    def _per_argument(self, atoms: Any) -> list[Any]:
-        cts = []
-        flags = iter(self.active)
-        for a in self.args:
-            made = []
-            for leaf in leaves(a):
-                if isinstance(leaf, (Number, ArrayRef)):
-                    weak = isinstance(leaf, Number) and leaf.weak
-                    made.append(_value(self.ctx, next(atoms), weak) if next(flags) else _zero_like(leaf))
-                else:
-                    made.append(Static(None))
-            cts.append(rebuild(a, iter(made)))
-        return cts
-
-    def push(self, tangents: list[Any]) -> tuple[Any, Any]:
-        """The result and its tangent, for one tangent per active leaf."""
-        assert self.ctx.jvp is not None
-        function = self.ctx.jvp(self.function, self.active)
-        atoms = iter(self.ctx.builder.inline(function, [*self.atoms, *(_atom(t) for t in tangents)]))
-        value = self._result(atoms)
-        made = []
-        for leaf in leaves(self.result):
-            if isinstance(leaf, (Number, ArrayRef)) and leaf.dtype in FLOATS:
-                made.append(_value(self.ctx, next(atoms)))
-            else:
-                made.append(_zero_like(leaf))
-        return value, rebuild(self.result, iter(made))
-
-    def float_outputs(self) -> list[Any]:
-        return [leaf for leaf in self.outputs if leaf.dtype in FLOATS]
-
-
-def _atom(leaf: Any) -> Atom:
-    return leaf.atom if isinstance(leaf, Number) else leaf.var
-
-
-def _value(ctx: Context, atom: Atom, weak: bool = False) -> Any:
-    if isinstance(atom.type, Scalar):
-        return Number(atom, weak)
-    assert isinstance(atom, Var)
-    return ArrayRef(atom, ctx.dims(atom), atom)
-
-
-def _zero_like(leaf: Any) -> Any:
-    return number(0.0) if isinstance(leaf, Number) else Static(None)
-
-
-def library_array(ctx: Context, value: Any) -> Any:
-    return rebuild(value, iter([materialise(ctx, leaf, "x") for leaf in leaves(value)]))
-
-
-def _promoted(ctx: Context, value: Any) -> Any:
-    """A differentiated argument: integers as floats, alone and in arrays; numbers in containers stay."""
-    alone = isinstance(value, (Number, ArrayRef, Lazy))
-    made = []
-    for leaf in leaves(value):
-        leaf = materialise(ctx, leaf, "x")
-        if isinstance(leaf, (Number, ArrayRef)) and leaf.dtype == "bool" and alone:
-            raise ctx.fail("booleans cannot be differentiated with respect to")
-        if isinstance(leaf, (Number, ArrayRef)) and leaf.dtype == "int64" and (alone or isinstance(leaf, ArrayRef)):
-            leaf = materialise(ctx, cast(ctx, leaf, "float64"), "x")
-        made.append(leaf)
-    return rebuild(value, iter(made))
-
-
-def _seed(ctx: Context, like: Any, value: float) -> Any:
-    """A cotangent of `like` filled with `value`."""
-    if isinstance(like, Number):
-        return Number(constant(value, like.dtype))
-    return ctx.new(like.dtype, _own_dims(ctx, like), value, hint="ct")
-
-
-def _own_dims(ctx: Context, like: ArrayRef) -> tuple[Atom, ...]:
-    return like.dims
-
-
 def _numbers(argnums: Any, count: int) -> tuple[list[int], bool]:
     single = not isinstance(argnums, tuple)
     return [k % count if count else k for k in ((argnums,) if single else argnums)], single
@@ -241,7 +121,7 @@ def _value_and_grad(
     if holomorphic:
         raise ctx.fail("holomorphic=True in native mode")
     chosen, single = _numbers(argnums, len(args))
-    lifted = _Lifted(frame, function, args, kwargs, chosen)
+    lifted = Lifted(frame, function, args, kwargs, chosen)
     result = lifted.result
     if has_aux and not (isinstance(result, tuple) and len(result) == 2):
         raise ctx.fail("has_aux=True: the function must return a pair (value, aux)")
@@ -251,6 +131,7 @@ def _value_and_grad(
             ints = _pick([_zeros_of(ctx, a) for a in lifted.args], chosen, single)
             return lifted.value(), ints
         raise ctx.fail(f"grad of a function that returns {describe(main)}: it must return one real number")
+    ctx.decide("grad", "reverse")
     outputs = lifted.float_outputs()
     reals = _array_dims(lifted, outputs[1:])
     seeds = [Number(constant(1.0, main.dtype)), *reals]
@@ -258,18 +139,18 @@ def _value_and_grad(
     return value, _pick(cts, chosen, single)
 
 
-def _array_dims(lifted: _Lifted, outputs: list[Any]) -> list[Any]:
+def _array_dims(lifted: Lifted, outputs: list[Any]) -> list[Any]:
     """Zero cotangents of further results."""
     if not outputs:
         return []
     ctx = lifted.ctx
     values = [v for v in leaves(lifted.value()) if isinstance(v, (Number, ArrayRef)) and v.dtype in FLOATS]
-    return [_seed(ctx, v, 0.0) for v in values[1:]]
+    return [seed_of(ctx, v, 0.0) for v in values[1:]]
 
 
 def _zeros_of(ctx: Context, value: Any) -> Any:
     made = [
-        _seed(ctx, leaf, 0.0) if isinstance(leaf, (Number, ArrayRef)) and leaf.dtype in FLOATS else _zero_like(leaf)
+        seed_of(ctx, leaf, 0.0) if isinstance(leaf, (Number, ArrayRef)) and leaf.dtype in FLOATS else zero_like(leaf)
         for leaf in leaves(value)
     ]
     return rebuild(value, iter(made))
@@ -325,7 +206,7 @@ def _vjp(frame: Any, function: Any, *primals: Any, has_aux: Any = None) -> Any:
 
 
 def _pullback(frame: Any, function: Any, primals: list[Any], kwargs: dict[str, Any], chosen: Sequence[int]) -> Any:
-    lifted = _Lifted(frame, function, primals, kwargs, chosen)
+    lifted = Lifted(frame, function, primals, kwargs, chosen)
     value = lifted.value()
 
     def pullback(frame: Any, ct: Any) -> Any:
@@ -343,11 +224,11 @@ def _pullback(frame: Any, function: Any, primals: list[Any], kwargs: dict[str, A
 
 
 def _linearize(frame: Any, function: Any, *primals: Any) -> Any:
-    lifted = _Lifted(frame, function, list(primals), {}, range(len(primals)))
+    lifted = Lifted(frame, function, list(primals), {}, range(len(primals)))
     value = lifted.value()
 
     def pushforward(frame: Any, *tangents: Any) -> Any:
-        return lifted.push(_tangents(frame.ctx, lifted.args, tangents))[1]
+        return lifted.push(_tangents(frame.ctx, lifted.args, tangents))[1][0]
 
     return value, Bound(pushforward, ())
 
@@ -355,8 +236,9 @@ def _linearize(frame: Any, function: Any, *primals: Any) -> Any:
 def _pushed(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any], argnums: tuple[int, ...]) -> Any:
     """Value and tangent: ``(primals, tangents of the chosen ones)``."""
     primals, tangents = args
-    lifted = _Lifted(frame, function, list(primals), kwargs, argnums)
-    return lifted.push(_tangents(frame.ctx, [lifted.args[k] for k in argnums], tangents))
+    lifted = Lifted(frame, function, list(primals), kwargs, argnums)
+    value, (change,) = lifted.push(_tangents(frame.ctx, [lifted.args[k] for k in argnums], tangents))
+    return value, change
 
 
 def _pulled(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any], argnums: tuple[int, ...]) -> Any:
@@ -379,11 +261,11 @@ def _derivative(frame: Any, function: Any, args: list[Any], kwargs: dict[str, An
     if n == 0:
         return _call(frame, function, args, kwargs)
     inner = function if n == 1 else Transformed("derivative", function, {"n": n - 1})
-    lifted = _Lifted(frame, inner, args[:1], kwargs, [0])
+    lifted = Lifted(frame, inner, args[:1], kwargs, [0])
     point = lifted.args[0]
     if not isinstance(point, (Number, ArrayRef)):
         raise ctx.fail(f"derivative at {describe(point)}: the function has one variable")
-    return lifted.push([_seed(ctx, point, 1.0)])[1]
+    return lifted.push([seed_of(ctx, point, 1.0)])[1][0]
 
 
 # -- Jacobians ----------------------------------------------------------------------------------------
@@ -403,10 +285,13 @@ def _jacobian(
     if has_aux or holomorphic:
         raise ctx.fail("jacobian with has_aux or holomorphic inside a program")
     chosen, single = _numbers(argnums, len(args))
-    lifted = _Lifted(frame, function, args, kwargs, chosen)
+    lifted = Lifted(frame, function, args, kwargs, chosen)
+    rows, columns = lifted.extents()
     if mode == "auto":
-        scalars = all(isinstance(o, Number) for o in lifted.float_outputs())
-        mode = "reverse" if scalars and len(lifted.float_outputs()) == 1 else "forward"
+        scalar = len(lifted.float_outputs()) == 1 and isinstance(lifted.float_outputs()[0], Number)
+        fewer = rows is not None and columns is not None and rows < columns
+        mode = "reverse" if scalar or fewer else "forward"
+    ctx.decide("jacobian", mode, columns if mode == "forward" else rows)
     value = lifted.value()
     build = _columns if mode == "forward" else _rows
     table = build(ctx, lifted, value)
@@ -424,7 +309,7 @@ def _dims(value: Any) -> tuple[Atom, ...]:
     return value.dims if isinstance(value, ArrayRef) else ()
 
 
-def _blocks(ctx: Context, lifted: _Lifted, value: Any) -> dict[tuple[int, int, int], Any]:
+def _blocks(ctx: Context, lifted: Lifted, value: Any) -> dict[tuple[int, int, int], Any]:
     """Room for the derivative of every result with respect to every part of every argument."""
     table: dict[tuple[int, int, int], Any] = {}
     for o, out in enumerate(leaves(value)):
@@ -438,31 +323,66 @@ def _blocks(ctx: Context, lifted: _Lifted, value: Any) -> dict[tuple[int, int, i
     return table
 
 
-def _columns(ctx: Context, lifted: _Lifted, value: Any) -> dict[tuple[int, int, int], Any]:
+def _columns(ctx: Context, lifted: Lifted, value: Any) -> dict[tuple[int, int, int], Any]:
     table = _blocks(ctx, lifted, value)
     points = [(k, n, leaf) for k, a in enumerate(lifted.args) for n, leaf in enumerate(leaves(a))]
     active = iter(lifted.active)
     places = [p for p in points if isinstance(p[2], (Number, ArrayRef)) and next(active)]
-    for k, n, leaf in places:
-        with ctx.nest(_dims(leaf)) as index:
-            tangents = [_seed(ctx, other, 0.0) for _, _, other in places]
-            spot = places.index((k, n, leaf))
-            if isinstance(leaf, Number):
-                tangents[spot] = Number(constant(1.0, leaf.dtype))
-            else:
-                ctx.builder.store(tangents[spot].var, index, constant(1.0, leaf.dtype))
-            _, change = lifted.push(tangents)
-            for o, out in enumerate(leaves(change)):
-                table[o, k, n] = _put(ctx, table[o, k, n], out, (), index)
+    numbers = [p for p in places if isinstance(p[2], Number)]
+    for first in range(0, len(numbers), WIDTH):
+        part = numbers[first : first + WIDTH]
+        changes = lifted.push(*[_seeds(ctx, places, p, (), None) for p in part])[1]
+        for (k, n, _), change in zip(part, changes, strict=True):
+            _put_all(ctx, table, change, (k, n), ())
+    for place in places:
+        if isinstance(place[2], ArrayRef):
+            _columns_of(ctx, lifted, places, place, table)
     return table
 
 
-def _rows(ctx: Context, lifted: _Lifted, value: Any) -> dict[tuple[int, int, int], Any]:
+def _columns_of(ctx: Context, lifted: Lifted, places: list[Any], place: Any, table: dict[Any, Any]) -> None:
+    """The columns of one array, several at a time along its last axis."""
+    k, n, array = place
+    *outer, last = array.dims
+    columns = lifted.extents()[1]
+    width = 1 if is_number(last, 1) or (columns is not None and columns < FEW) else WIDTH
+    more = ctx.let("add", last, integer(width - 1))
+    with ctx.nest(outer) as before, ctx.nest([ctx.let("floor_divide", more, integer(width))]) as (chunk,):
+        start = ctx.let("multiply", chunk, integer(width))
+        ends = [ctx.let("add", start, integer(j)) for j in range(width)]
+        tests = [TRUE, *[ctx.let("less", e, last) for e in ends[1:]]]
+        seeds = [_seeds(ctx, places, place, (*before, e), t) for e, t in zip(ends, tests, strict=True)]
+        changes = lifted.push(*seeds)[1]
+        for end, test, change in zip(ends, tests, changes, strict=True):
+            with ctx.inside(ctx.when(test)):
+                _put_all(ctx, table, change, (k, n), (*before, end))
+
+
+def _seeds(ctx: Context, places: list[Any], chosen: Any, index: tuple[Atom, ...], test: Atom | None) -> list[Any]:
+    """The direction of one column: a 1 at `index` of the chosen place, if `test` is true."""
+    seeds = [seed_of(ctx, leaf, 0.0) for _, _, leaf in places]
+    spot = next(k for k, place in enumerate(places) if place is chosen)
+    one = constant(1.0, chosen[2].dtype)
+    if test is None:
+        seeds[spot] = Number(one)
+    else:
+        with ctx.inside(ctx.when(test)):
+            ctx.builder.store(seeds[spot].var, index, one)
+    return seeds
+
+
+def _put_all(ctx: Context, table: dict[Any, Any], change: Any, place: tuple[int, int], index: tuple[Atom, ...]) -> None:
+    for o, out in enumerate(leaves(change)):
+        key = (o, *place)
+        table[key] = _put(ctx, table[key], out, (), index)
+
+
+def _rows(ctx: Context, lifted: Lifted, value: Any) -> dict[tuple[int, int, int], Any]:
     table = _blocks(ctx, lifted, value)
     outs = [(o, v) for o, v in enumerate(leaves(value)) if isinstance(v, (Number, ArrayRef)) and v.dtype in FLOATS]
     for spot, (o, out) in enumerate(outs):
         with ctx.nest(_dims(out)) as index:
-            seeds = [_seed(ctx, other, 0.0) for _, other in outs]
+            seeds = [seed_of(ctx, other, 0.0) for _, other in outs]
             if isinstance(out, Number):
                 seeds[spot] = Number(constant(1.0, out.dtype))
             else:
@@ -529,7 +449,7 @@ def _vmap(
             rows.append(rebuild(a, iter(made)))
         return rows
 
-    probe = _Lifted(frame, function, row(integer(0)), kwargs, [])
+    probe = Lifted(frame, function, row(integer(0)), kwargs, [])
     shapes = leaves(probe.value()) if any(isinstance(o, ArrayRef) for o in probe.outputs) else leaves(probe.result)
     made: list[Any] = []
     for leaf in shapes:

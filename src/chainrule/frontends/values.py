@@ -21,6 +21,7 @@ __all__ = [
     "Bottom",
     "Closure",
     "Conflict",
+    "Either",
     "Iterable",
     "Lazy",
     "ListArray",
@@ -100,6 +101,14 @@ class Lazy(Value):
     @property
     def ndim(self) -> int:
         return len(self.dims)
+
+
+@dataclass(eq=False, slots=True)
+class Either(Lazy):
+    """One of two arrays, which of them is known when the program runs; read where it is used, as a view is.
+
+    An array made of it is a copy that stands for both.
+    """
 
 
 @dataclass(eq=False, slots=True)

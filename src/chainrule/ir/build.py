@@ -118,6 +118,10 @@ class Builder:
                     return self.let("negative", x)
             case (("divide" | "power"), (x, y)) if is_number(y, 1):
                 return x
+            case (("equal" | "less_equal" | "greater_equal"), (x, y)) if x is y and x.type.dtype == "int64":
+                return TRUE
+            case (("not_equal" | "less" | "greater"), (x, y)) if x is y and x.type.dtype == "int64":
+                return FALSE
             case "negative", (Var() as x,):
                 inner = self.definition(x)
                 return inner.args[0] if inner is not None and inner.op == "negative" else None

@@ -4,7 +4,7 @@
 - Operands and results have the types of the operation; an index has an integer for every axis of its array.
 - Carries are scalars. An `If` merges an array only if each branch made it, merges it once, and it is no view.
 - The head of a `While` writes nothing, prints nothing and raises only what an index or a `Check` raises.
-- What `Reserve` makes larger is an `Alloc` of this function that nothing views.
+- What `Reserve` makes larger is an `Alloc` of this function, or a parameter that it grows, and nothing views it.
 - A called function lists the parameters it writes to, and its array results are storage of its own, each another.
 
 A check is linear in the size of the program, and follows calls and rules.
@@ -52,7 +52,7 @@ from chainrule.ir.nodes import (
     View,
     While,
 )
-from chainrule.ir.walk import acts, defines, find_writes, nodes_of, roots_of, storage
+from chainrule.ir.walk import acts, defines, find_writes, grown, nodes_of, roots_of, storage
 
 __all__ = ["MalformedError", "check"]
 
@@ -123,7 +123,7 @@ class _Checker:
         self.defined: set[Var] = set()
         self.visible: set[Var] = set()
         self.viewed: set[Var] = set()
-        self.allocated: set[Var] = set()
+        self.allocated: set[Var] = set(function.grows)
 
     def fail(self, reason: str) -> NoReturn:
         raise MalformedError(f"{self.function.name}: {reason}, in {_place(self.place)}")
@@ -143,6 +143,7 @@ class _Checker:
         for result in function.results:
             self.type_of(result)
         self.demand(function.writes <= set(function.params), "writes names no parameters")
+        self.demand(function.grows <= function.writes, "what grows is not written to")
 
     # -- names and atoms
 
@@ -280,10 +281,13 @@ class _Checker:
         self.demand(node.out.type == _INT, f"{node.out!r} is no integer")
 
     def reserve(self, node: Reserve) -> None:
-        self.array(node.array)
-        self.demand(node.array in self.allocated, f"{node.array!r} is no Alloc of this function")
-        self.demand(node.array not in self.viewed, f"{node.array!r} is viewed, and its memory may move")
+        self.grown(node.array)
         self.expect(node.size, _INT)
+
+    def grown(self, array: Var) -> None:
+        self.array(array)
+        self.demand(array in self.allocated, f"{array!r} is no Alloc of this function")
+        self.demand(array not in self.viewed, f"{array!r} is viewed, and its memory may move")
 
     # -- operations on whole arrays, calls
 
@@ -302,6 +306,9 @@ class _Checker:
         self.demand(len(node.args) == len(function.params), f"{function.name} has {len(function.params)} parameters")
         for a, p in zip(node.args, function.params, strict=True):
             self.expect(a, p.type)
+        for array in grown(node):
+            self.grown(array)
+            self.demand(node.args.count(array) == 1, f"{function.name} makes {array!r} longer, and has it twice")
         made = tuple(r.type for r in function.results)
         self.demand(made == tuple(v.type for v in node.outs), f"{function.name} gives {made}")
 
@@ -344,6 +351,7 @@ class _Checker:
             self.expect(bound, _INT)
         self.demand(not (isinstance(node.step, Const) and node.step.value == 0), "the step is 0")
         self.demand(node.index.type == _INT, f"{node.index!r} is no integer")
+        self.demand(not (node.parallel and node.carries), "iterations that run at once carry something")
         self.leave(node, self.block(node.body, [node.index, *self.enter(node.carries)]))
 
     def repeat(self, node: While) -> None:

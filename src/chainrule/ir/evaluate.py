@@ -46,7 +46,7 @@ from chainrule.ir.nodes import (
     View,
     While,
 )
-from chainrule.ir.walk import defines
+from chainrule.ir.walk import defines, grown
 
 __all__ = ["evaluate"]
 
@@ -138,9 +138,10 @@ class _Interpreter:
         self.implementations: dict[Let, Callable[..., Any]] = {}
 
     def call(self, function: Function, args: Sequence[Any]) -> tuple[Any, ...]:
+        """The results, and what has become of the arrays that the function grows, in the order of the parameters."""
         env = dict(zip(function.params, args, strict=True))
         self.run(function.body, env)
-        return _all(function.results, env)
+        return (*_all(function.results, env), *(env[p] for p in function.params if p in function.grows))
 
     def run(self, block: Block, env: Environment) -> None:
         for node in block.nodes:
@@ -215,7 +216,8 @@ class _Interpreter:
             env[out] = _result(result, out.type)
 
     def call_function(self, node: Call, env: Environment) -> None:
-        env.update(zip(node.outs, self.call(node.function, [_value(a, env) for a in node.args]), strict=True))
+        made = self.call(node.function, [_value(a, env) for a in node.args])
+        env.update(zip((*node.outs, *grown(node)), made, strict=True))
 
     # -- control
 

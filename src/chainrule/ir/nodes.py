@@ -191,11 +191,15 @@ class View(Node):
 
 @dataclass(eq=False, slots=True)
 class Alloc(Node):
-    """``out`` = a new C-contiguous array of extents `shape`, filled with the constant `fill`, or not at all."""
+    """``out`` = a new C-contiguous array of extents `shape`, filled with the constant `fill`, or not at all.
+
+    `kept` says that a reverse sweep finds there what the primal one has computed.
+    """
 
     out: Var
     shape: tuple[Atom, ...]
     fill: Const | None = None
+    kept: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -227,7 +231,7 @@ class Dim(Node):
 class Reserve(Node):
     """Make the first extent of `array` at least `size`, keeping its elements.
 
-    The array is an `Alloc` of this function that is not viewed; its memory may move.
+    The array is an `Alloc` of this function, or a parameter that it `grows`, and not viewed; its memory may move.
     """
 
     array: Var
@@ -245,7 +249,10 @@ class Op(Node):
 
 @dataclass(eq=False, slots=True)
 class Call(Node):
-    """``outs = function(*args)``; functions that call themselves, directly or not, or have a rule of their own."""
+    """``outs = function(*args)``; functions that call themselves, directly or not, or have a rule of their own.
+
+    What the function `grows` is an argument that may be reserved here, and is the longer array afterwards.
+    """
 
     outs: tuple[Var, ...]
     function: Function
@@ -288,7 +295,10 @@ class Carry:
 
 @dataclass(eq=False, slots=True)
 class For(Node):
-    """``for index in range(lower, upper, step)``; `step` is a constant or was tested not to be zero."""
+    """``for index in range(lower, upper, step)``; `step` is a constant or was tested not to be zero.
+
+    The iterations of a `parallel` loop may run at once; it has no carries.
+    """
 
     index: Var
     lower: Atom
@@ -296,6 +306,7 @@ class For(Node):
     step: Atom
     body: Block
     carries: list[Carry] = field(default_factory=list)
+    parallel: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -354,7 +365,11 @@ class Rule(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Function:
-    """A program. `results` are scalars, or arrays: parameters, views or storage of the body's top level."""
+    """A program. `results` are scalars, or arrays: parameters, views or storage of the body's top level.
+
+    `grows` are array parameters that it may make longer, for its caller too; it is not the entry of a program then.
+    `divides` says that it calls itself for two parts of a loop, as `transforms.checkpoint` makes them.
+    """
 
     name: str
     params: tuple[Var, ...]
@@ -363,3 +378,5 @@ class Function:
     line: Line | None = None
     writes: frozenset[Var] = frozenset()  # the array parameters whose memory it writes to, see `walk.find_writes`
     rule: Rule | None = None
+    grows: frozenset[Var] = frozenset()
+    divides: bool = False

@@ -127,7 +127,8 @@ class _Writer:
             case For():
                 bounds = self.all((node.lower, node.upper, node.step))
                 entered = self.entered(node.carries)
-                yield f"{self.outs(node)}for {self.name(node.index)} in range({bounds}){entered}:"
+                function = "parallel" if node.parallel else "range"
+                yield f"{self.outs(node)}for {self.name(node.index)} in {function}({bounds}){entered}:"
                 yield from self.block(node.body, self.give(c.next for c in node.carries))
             case While():
                 yield f"{self.outs(node)}while{self.entered(node.carries)}:"

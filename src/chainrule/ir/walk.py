@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from chainrule.ir.nodes import (
@@ -45,11 +45,14 @@ __all__ = [
     "effects",
     "find_writes",
     "free_variables",
+    "growing",
+    "grown",
     "is_number",
     "is_undef",
     "nodes_of",
     "reads",
     "roots_of",
+    "settle_writes",
     "storage",
 ]
 
@@ -168,6 +171,23 @@ def effects(node: Node) -> Iterator[Var]:
             yield from effects(n)
 
 
+def growing(function: Function) -> set[Var]:
+    """The arrays of `function` whose extent changes, and whose memory may move."""
+    found = set(function.grows)
+    for node in nodes_of(function.body):
+        if isinstance(node, Reserve):
+            found.add(node.array)
+        elif isinstance(node, Call):
+            found.update(grown(node))
+    return found
+
+
+def grown(call: Call) -> tuple[Var, ...]:
+    """The arguments of a call that are longer arrays after it."""
+    pairs = zip(call.args, call.function.params, strict=True)
+    return tuple(a for a, p in pairs if p in call.function.grows)  # type: ignore[misc]
+
+
 def acts(block: Block) -> bool:
     """Whether running `block` does more than computing values: it writes to memory, prints or raises."""
     return any(isinstance(node, (Print, Raise)) or any(True for _ in effects(node)) for node in nodes_of(block))
@@ -215,7 +235,7 @@ class Renaming:
                 return View(self.new(node.out), array, node.kind, items, line=line)
             case Alloc():
                 shape = many(node.shape)
-                return Alloc(self.new(node.out), shape, node.fill, line=line)
+                return Alloc(self.new(node.out), shape, node.fill, node.kept, line=line)
             case Copy():
                 array = a(node.array)
                 return Copy(self.new(node.out), array, line=line)
@@ -283,6 +303,19 @@ def find_writes(function: Function) -> frozenset[Var]:
     roots = roots_of(function)
     written = {roots[a] for node in function.body for a in effects(node)}
     return frozenset(p for p in function.params if p in written)
+
+
+def settle_writes(functions: Collection[Function]) -> None:
+    """Let functions that may call each other list the parameters they write to, and no others."""
+    for function in functions:
+        function.writes = function.grows
+    changed = True
+    while changed:
+        changed = False
+        for function in functions:
+            writes = find_writes(function) | function.grows
+            if writes != function.writes:
+                function.writes, changed = writes, True
 
 
 def free_variables(function: Function) -> list[Var]:

@@ -13,9 +13,11 @@ import numpy as np
 
 from chainrule.core.dispatch import Tracer
 from chainrule.errors import ArgumentError
+from chainrule.frontends.outside import NO_ARRAYS
 from chainrule.frontends.program import ArrayKind, NumberKind, RecordKind, StaticKind
+from chainrule.ir.estimate import Size
 
-__all__ = ["Structure", "is_traced", "signature"]
+__all__ = ["Structure", "is_traced", "nest", "signature", "size_of"]
 
 _DTYPES = {np.dtype(t): t for t in ("float64", "float32", "int64", "bool", "complex128", "complex64")}
 _SCALARS: dict[type, NumberKind] = {
@@ -64,6 +66,11 @@ def signature(value: Any, flat: list[Any], name: str) -> Any:
 
 
 def _array(value: np.ndarray[Any, Any], flat: list[Any], name: str) -> Any:
+    if isinstance(value, NO_ARRAYS):
+        raise ArgumentError(
+            f"argument {name} is a {type(value).__name__}, whose operations mean other things than those of arrays, "
+            "which native mode computes: pass np.asarray of it, or what np.ma.filled makes"
+        )
     dtype = _DTYPES.get(value.dtype)
     if dtype is None:
         if value.dtype.kind not in "iu":
@@ -91,6 +98,15 @@ def nest(kind: Any) -> Structure:
         case RecordKind(cls=cls, fields=fields):
             return RecordKind(cls, tuple((k, nest(v)) for k, v in fields))
     return kind
+
+
+def size_of(value: Any) -> Size:
+    """A number, or the shape of an array."""
+    if isinstance(value, np.ndarray):
+        return tuple(value.shape)
+    number = value.item() if isinstance(value, np.generic) else value
+    size: Size = number if isinstance(number, (int, float)) else None
+    return size
 
 
 def is_traced(flat: Any) -> bool:

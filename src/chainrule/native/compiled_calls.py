@@ -31,6 +31,6 @@ def type_of(jitted: Any) -> FunctionType:
         if not all(isinstance(p, (Number, ArrayRef)) for p in parts):
             raise UnsupportedError(f"{jitted!r} may return numbers, arrays and a tuple of them to compiled code only")
         source = write(simplify(program.function), "compiled")
-        return compiled(source, fastmath=jitted.options["fastmath"], cache=False, vectorise=False).dispatcher
+        return compiled(source, fastmath=jitted.options["fastmath"], vectorise=False).dispatcher
 
     return FunctionType(jitted.__name__, specialise)

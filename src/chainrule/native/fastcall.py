@@ -1,8 +1,8 @@
 """The short road of a call: one generated function that tests the arguments and runs the program.
 
 For arguments that are numbers and arrays only. It tests classes, dtypes and extents of 1 by identity and equality,
-then the guards, and hands the arguments to the compiled program, whose own check of the types finds arrays that are
-not contiguous or not writable. Whatever does not fit answers `MISS`, and the call takes the general road.
+then the guards, copies arrays that are not contiguous or not writable, and hands all to the compiled program, which
+trusts it. Whatever does not fit answers `MISS`, and the call takes the general road.
 """
 
 from __future__ import annotations
@@ -63,17 +63,21 @@ def fast_call(key: Any, program: Any, run: Callable[..., Any]) -> Callable[[tupl
     result = _result(program.result, space)
     if result is None:
         return None
+    copies = "".join(
+        f"    if not {name}.flags.carray:\n        {name} = {name}.copy()\n"
+        for name in (*names, *hidden)
+        if f"{name}_dtype" in space
+    )
     text = f"""
 def fast(args):
     try:
         {", ".join(names)}, = args
-        if {" and ".join(tests)}:
-            made = run({", ".join([*names, *hidden])})
-            return {result}
-    except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
-        if error.__traceback__.tb_next is not None and "No matching definition" not in str(error):
-            raise
-    return MISS
+        if not ({" and ".join(tests)}):
+            return MISS
+    except (TypeError, ValueError, LookupError, AttributeError):
+        return MISS
+{copies}    made = run({", ".join([*names, *hidden])})
+    return {result}
 """
     exec(text, space)
     made: Callable[[tuple[Any, ...]], Any] = space["fast"]
@@ -82,11 +86,11 @@ def fast(args):
 
 def _array_tests(name: str, kind: ArrayKind, space: dict[str, Any]) -> list[str]:
     space[f"{name}_dtype"] = np.dtype(kind.dtype)
-    ndim = len(kind.ones)
-    tests = [f"{name}.__class__ is ndarray", f"{name}.dtype is {name}_dtype", f"{name}.ndim == {ndim}"]
+    tests = [f"{name}.__class__ is ndarray", f"{name}.dtype is {name}_dtype"]
+    tests.append(f"len(s := {name}.shape) == {len(kind.ones)}")
     if not any(kind.ones):
-        return [*tests, f"1 not in {name}.shape"]
-    return [*tests, *(f"({name}.shape[{k}] == 1) is {one}" for k, one in enumerate(kind.ones))]
+        return [*tests, "1 not in s"]
+    return [*tests, *(f"(s[{k}] == 1) is {one}" for k, one in enumerate(kind.ones))]
 
 
 def _capture_test(name: str, capture: Any, space: dict[str, Any]) -> str:

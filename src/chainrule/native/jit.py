@@ -10,43 +10,51 @@ from __future__ import annotations
 import copy
 import functools
 import importlib
+import os
 import weakref
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from chainrule.backends.compile import plain
-from chainrule.backends.python import write
+from chainrule.backends.python import Source, write
 from chainrule.core.transformation import Mark, mark, mark_of
-from chainrule.errors import AliasError, ArgumentError
+from chainrule.errors import AliasError, ArgumentError, ChainruleError
+from chainrule.frontends.outside import NO_ARRAYS
 from chainrule.frontends.program import Program, read_program
 from chainrule.frontends.source import Parsed, read, unwrap
 from chainrule.ir.evaluate import evaluate
 from chainrule.ir.nodes import Array
-from chainrule.native.arguments import is_traced, nest, signature
+from chainrule.native.arguments import is_traced, nest, signature, size_of
 from chainrule.native.fastcall import MISS, fast_call
 from chainrule.native.memory import read_bytes
 from chainrule.native.results import builder
+from chainrule.native.rooms import roomy, with_rooms
 from chainrule.native.traced import call_traced
 from chainrule.native.verify import compared
 from chainrule.native.workspace import pooled, with_workspace
 from chainrule.transforms.fission import fissioned
 from chainrule.transforms.forward import jvp
+from chainrule.transforms.parallel import parallelised
 from chainrule.transforms.reverse import vjp
 from chainrule.transforms.simplify import simplify
+from chainrule.transforms.stretches import stretched
 
-__all__ = ["Jitted", "Specialisation", "jit", "source"]
+__all__ = ["Jitted", "Specialisation", "innermost", "jit", "source"]
 
+_T = TypeVar("_T")
 _GONE = (LookupError, AttributeError, ValueError, TypeError)  # what was read from is not what it was
 _BACKENDS = ("numba", "python", "interpreter")
-_DEFAULTS = {"fastmath": "sums", "cache": True, "backend": "numba", "verify": False, "memory": None}
+_DEFAULTS: dict[str, Any] = {"fastmath": "sums", "cache": True, "backend": "numba", "verify": False}
+_DEFAULTS |= {"parallel": False, "memory": None}
 
 
 def jit(
     f: Callable[..., Any] | None = None,
     *,
     fastmath: bool | str = "sums",
+    parallel: bool = False,
     cache: bool = True,
     backend: str = "numba",
     verify: bool = False,
@@ -61,6 +69,9 @@ def jit(
         A function in the language of native mode, or a transformation of one: ``jit(grad(f))``.
     fastmath : {"sums", True, False}
         Whether rounding may change; see the page on native mode.
+    parallel : bool
+        Use all processors for outermost loops whose iterations do not depend on each other, `vmap` among them; what
+        several iterations add to is added up part by part. Results may differ in rounding, always in the same way.
     cache : bool
         Keep compiled programs on disk.
     backend : {"numba", "python", "interpreter"}
@@ -98,7 +109,8 @@ def jit(
         raise ArgumentError(f"backend={backend!r}: choose one of {', '.join(_BACKENDS)}")
     if fastmath not in ("sums", True, False):
         raise ArgumentError(f'fastmath={fastmath!r}: choose "sums", True or False')
-    options: dict[str, Any] = {"fastmath": fastmath, "cache": cache, "backend": backend, "verify": verify}
+    options: dict[str, Any] = {"fastmath": fastmath, "parallel": parallel, "cache": cache}
+    options |= {"backend": backend, "verify": verify}
     if f is None:
         return functools.partial(jit, **options, memory=memory, checkpoint=checkpoint)
     options["memory"] = read_bytes(memory) if memory is not None else 0 if checkpoint else None
@@ -134,7 +146,7 @@ class Specialisation:
             self._check_aliases(args)
         for k in self.arrays:
             value = args[k]
-            if not value.flags.c_contiguous or not value.flags.writeable:
+            if not value.flags.carray:
                 args[k] = value.copy(order="C")
                 if k in self.written:
                     if not value.flags.writeable:
@@ -145,7 +157,7 @@ class Specialisation:
         made = self.run(*args)
         for value, written in back:
             value[...] = written
-        return self.result(iter((made,) if self.single else made))
+        return self.result(iter((made,) if self.single else made or ()))  # nothing: compiled code gives None
 
     def _check_aliases(self, args: list[Any]) -> None:
         for k in self.written:
@@ -181,6 +193,8 @@ def _fits(capture: Any) -> bool:
     except _GONE:
         return False
     kind = capture.var.type
+    if isinstance(value, NO_ARRAYS):
+        return False
     if isinstance(kind, Array):
         return isinstance(value, np.ndarray) and value.dtype.name == kind.dtype and value.ndim == kind.ndim
     return np.asarray(value).dtype.name == kind.dtype and (type(value) in (float, complex)) is capture.weak
@@ -193,12 +207,25 @@ def _runner(function: Any, options: dict[str, Any]) -> Callable[..., Any]:
         return lambda *args: _one(evaluate(function, list(args)))
     if options["backend"] == "python":
         return plain(write(function))
-    compiled = importlib.import_module("chainrule.backends.numba.compile").compiled
-    function = fissioned(function)
+    runnable = importlib.import_module("chainrule.backends.numba.program").runnable
+    source, wrap = _compiled(function, options["parallel"])
+    made = runnable(source, fastmath=options["fastmath"], cache=options["cache"])
+    run: Callable[..., Any] = wrap(made)
+    return run
+
+
+def _compiled(function: Any, parallel: bool) -> tuple[Source, Callable[..., Any]]:
+    """The text that Numba gets, and what makes a function like `function` of the compiled one."""
+    parts = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    function = parallelised(function, parts) if parallel and parts > 1 else function
+    function, dtypes = with_rooms(fissioned(stretched(function)))
     spacious = with_workspace(function)
-    source = write(spacious or function, "compiled")
-    call: Callable[..., Any] = compiled(source, fastmath=options["fastmath"], cache=options["cache"]).call
-    return call if spacious is None else pooled(call)
+
+    def wrap(call: Callable[..., Any]) -> Callable[..., Any]:
+        call = call if spacious is None else pooled(call)
+        return roomy(call, dtypes) if dtypes else call
+
+    return write(spacious or function, "compiled"), wrap
 
 
 def _one(results: tuple[Any, ...]) -> Any:
@@ -210,12 +237,12 @@ class Jitted:
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
         self.function = function
-        self.options = options
+        self.options = {**_DEFAULTS, **options}
         self._programs: dict[Any, list[Specialisation]] = {}
         self._derived: dict[Any, Jitted] = {}
         self._compiled_type: Any = None
         self._fast: Callable[[tuple[Any, ...]], Any] | None = None
-        functools.update_wrapper(self, _innermost(function), updated=())
+        functools.update_wrapper(self, innermost(function), updated=())
         self.__transformation__ = Mark("jit", function, {}, weakref.ref(self))
 
     def __repr__(self) -> str:
@@ -236,12 +263,12 @@ class Jitted:
         if is_traced(args) or is_traced(kwargs):
             return call_traced(self, args, kwargs)
         flat: list[Any] = []
-        key = self._key(args, kwargs, flat)
+        key = self.key(args, kwargs, flat)
         for found in self._programs.get(key, ()):
             if found.holds():
                 self._fast = found.fast
                 return found(flat)
-        return self._specialise(key)(flat)
+        return self._specialise(key, flat)(flat)
 
     @property
     def _numba_type_(self) -> Any:
@@ -265,7 +292,7 @@ class Jitted:
             def derived(*args: Any) -> Any:
                 raise AssertionError("read, never run")
 
-            marked: Any = mark(functools.wraps(_innermost(self))(derived), kind, self, **options)
+            marked: Any = mark(functools.wraps(innermost(self))(derived), kind, self, **options)
             made = self._derived[key] = marked
         return made
 
@@ -296,27 +323,32 @@ class Jitted:
         held = copy.deepcopy(primals)
         return self(*copy.deepcopy(primals)), lambda *tangents: self.jvp(held, tangents)[1]
 
-    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any], flat: list[Any]) -> Any:
+    def key(self, args: tuple[Any, ...], kwargs: dict[str, Any], flat: list[Any]) -> Any:
         key = tuple([signature(a, flat, str(k)) for k, a in enumerate(args)])
         if kwargs:
             return key, tuple((k, signature(v, flat, k)) for k, v in kwargs.items())
         return key, ()
 
+    def read(self, *args: Any, **kwargs: Any) -> Program:
+        """The program for arguments like these, as it is read."""
+        flat: list[Any] = []
+        return _briefly(lambda: self.program(self.key(args, kwargs, flat), flat))
+
     def specialise(self, *args: Any, **kwargs: Any) -> Specialisation:
         """The program for arguments like these, read and compiled if it is not there."""
-        key = self._key(args, kwargs, [])
-        return next((s for s in self._programs.get(key, ()) if s.holds()), None) or self._specialise(key)
+        flat: list[Any] = []
+        key = self.key(args, kwargs, flat)
+        return next((s for s in self._programs.get(key, ()) if s.holds()), None) or self._specialise(key, flat)
 
-    def _specialise(self, key: Any) -> Specialisation:
-        program = self.program(key)
-        made = Specialisation(program, self.options)
-        made.fast = fast_call(key, program, made.run)
+    def _specialise(self, key: Any, flat: list[Any]) -> Specialisation:
+        made = _briefly(lambda: Specialisation(self.program(key, flat), self.options))
+        made.fast = fast_call(key, made.program, made.run)
         self._programs.setdefault(key, []).insert(0, made)
         self._fast = made.fast
         return made
 
-    def program(self, key: Any) -> Program:
-        """Read the function for arguments of the kinds `key`."""
+    def program(self, key: Any, flat: Sequence[Any] = ()) -> Program:
+        """Read the function for arguments of the kinds `key`, to be fast for the numbers and arrays `flat`."""
         parsed = _parsed(self.function)
         names = tuple(a.arg for a in (*parsed.node.args.posonlyargs, *parsed.node.args.args))
         args, kwargs = key
@@ -327,12 +359,21 @@ class Jitted:
             parsed,
             names,
             _forward,
-            functools.partial(_reverse, memory=self.options.get("memory")),
+            functools.partial(_reverse, memory=self.options["memory"]),
+            [size_of(value) for value in flat],
         )
 
 
-def _forward(function: Any, active: Any) -> Any:
-    return jvp(simplify(function), active)
+def _briefly(make: Callable[[], _T]) -> _T:
+    """``make()``, whose refusals come without their way through this package; a debugger finds it in __context__."""
+    try:
+        return make()
+    except ChainruleError as error:
+        raise type(error)(*error.args) from None
+
+
+def _forward(function: Any, active: Any, directions: int) -> Any:
+    return jvp(simplify(function), active, directions)
 
 
 def _reverse(function: Any, active: Any, memory: int | None) -> Any:
@@ -340,14 +381,14 @@ def _reverse(function: Any, active: Any, memory: int | None) -> Any:
     return vjp(simplify(function), active, memory)
 
 
-def _innermost(function: Any) -> Any:
+def innermost(function: Any) -> Any:
     while (found := mark_of(function)) is not None:
         function = found.function
     return function
 
 
 def _parsed(function: Any) -> Parsed:
-    inner = _innermost(function)
+    inner = innermost(function)
     return read(unwrap(inner).function)
 
 
@@ -377,5 +418,6 @@ def source(g: Any, *args: Any, stage: str = "derivative", **kwargs: Any) -> str:
     if not args and not kwargs and jitted._programs:
         function = next(iter(jitted._programs.values()))[0].function
     else:
-        function = simplify(jitted.program(jitted._key(args, kwargs, [])).function)
-    return write(fissioned(function) if stage == "compiled" else function, stage).text
+        function = simplify(jitted.read(*args, **kwargs).function)
+    source = _compiled(function, jitted.options["parallel"])[0] if stage == "compiled" else write(function, stage)
+    return source.text

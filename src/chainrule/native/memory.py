@@ -19,8 +19,8 @@ def read_bytes(memory: int | str) -> int:
     >>> read_bytes("1.5 MiB")
     1572864
     """
-    found = re.fullmatch(r"\s*(\d+\.?\d*)\s*([A-Za-z]*)\s*", str(memory))
-    if isinstance(memory, (int, str)) and not isinstance(memory, bool) and found and found[2] in _UNITS:
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*(?=\s*[A-Za-z]))?)\s*([A-Za-z]*)\s*", str(memory))
+    if found and found[2] in _UNITS:
         size = int(float(found[1]) * _UNITS[found[2]])
         if size > 0:
             return size

@@ -35,7 +35,7 @@ def compared(function: Function, fastmath: bool | str) -> Callable[..., Any]:
     runs: dict[str, Callable[..., tuple[Any, ...]]] = {
         "interpreter": lambda *args: evaluate(probed, list(args)),
         "python": plain(write(probed)),
-        "numba": compiled(write(fissioned(probed), "compiled"), fastmath=fastmath, cache=False).call,
+        "numba": compiled(write(fissioned(probed), "compiled"), fastmath=fastmath).call,
     }
 
     def run(*args: Any) -> Any:

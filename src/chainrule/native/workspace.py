@@ -24,12 +24,11 @@ from chainrule.ir.nodes import (
     If,
     Merge,
     Node,
-    Reserve,
     Slice,
     Var,
     View,
 )
-from chainrule.ir.walk import nodes_of, roots_of
+from chainrule.ir.walk import growing, nodes_of, roots_of
 
 __all__ = ["pooled", "with_workspace"]
 
@@ -75,10 +74,8 @@ def _is_large(node: Alloc) -> bool:
 def _lasting(function: Function) -> set[Node]:
     """The allocations that outlive the call, or whose memory moves."""
     roots = roots_of(function)
-    kept = {roots[r] for r in function.results if isinstance(r, Var) and r in roots}
+    kept = {roots[r] for r in function.results if isinstance(r, Var) and r in roots} | growing(function)
     for node in nodes_of(function.body):
-        if isinstance(node, Reserve):
-            kept.add(roots[node.array])
         if isinstance(node, If):  # what merges is owned by the result
             kept.update(roots[a] for m in node.merges for a in (m.then, m.orelse) if a in roots)
     return {node for node in function.body if isinstance(node, Alloc) and node.out in kept}

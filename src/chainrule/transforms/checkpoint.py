@@ -36,7 +36,6 @@ from chainrule.ir.nodes import (
     If,
     Let,
     Merge,
-    Node,
     Print,
     Reserve,
     Undef,
@@ -44,8 +43,9 @@ from chainrule.ir.nodes import (
     View,
     While,
 )
-from chainrule.ir.walk import Renaming, find_writes, free_variables, nodes_of
+from chainrule.ir.walk import nodes_of
 from chainrule.transforms.mirror import zero
+from chainrule.transforms.strips import loop_of, strip_of
 
 __all__ = ["connected", "divided", "outlined"]
 
@@ -82,31 +82,10 @@ class _Outline:
 
     def _call(self, node: For) -> Call:
         """`node` as a function of its own, called."""
-        bounds = (Var("lower", INT), Var("upper", INT))
-        inits = tuple(Var(c.param.hint, c.param.type) for c in node.carries)
-        carries = [dataclasses.replace(c, init=i) for c, i in zip(node.carries, inits, strict=True)]
-        loop = dataclasses.replace(node, lower=bounds[0], upper=bounds[1], carries=carries)
-        results = tuple(c.out for c in carries)
-        body, args = self._closed([loop], (*bounds, *inits))
-        params = (*bounds, *inits, *args)
-        renaming = Renaming({p: Var(p.hint, p.type) for p in params})
-        own = tuple(renaming.atom(p) for p in params)
-        strip = Function(f"loop{node.line.number if node.line else ''}", own, renaming.block(body), (), node.line)
-        strip.results = renaming.all(results)
-        strip.writes = find_writes(strip)
+        strip, args = strip_of(node, self.views)
         self.strips.append(strip)
         given = [zero(c.init.type) if isinstance(c.init, Undef) else c.init for c in node.carries]
-        return Call(results, strip, (node.lower, node.upper, *given, *args), line=node.line)
-
-    def _closed(self, nodes: list[Node], params: Sequence[Var]) -> tuple[Block, list[Var]]:
-        """`nodes` with the views they look through, and the variables that are left free: arrays that are no views."""
-        body = Block(list(nodes))
-        while True:
-            free = free_variables(Function("", tuple(params), body, ()))
-            views = [v for v in free if v in self.views]
-            if not views:
-                return body, free
-            body.nodes[:0] = [self.views[v] for v in views]
+        return Call(tuple(c.out for c in node.carries), strip, (node.lower, node.upper, *given, *args), line=node.line)
 
 
 def _divisible(node: For) -> bool:
@@ -125,14 +104,10 @@ def _few(lower: Const, upper: Const) -> bool:
 def connected(strip: Function, carrying: Collection[Var]) -> set[Var]:
     """The parameters and results that carry derivatives since what one part returns is what the next starts from."""
     found: set[Var] = set()
-    for start, carry in zip(strip.params[2:], _loop_of(strip).carries, strict=False):
+    for start, carry in zip(strip.params[2:], loop_of(strip).carries, strict=False):
         if carry.param in carrying:
             found |= {start, carry.out}
     return found
-
-
-def _loop_of(strip: Function) -> For:
-    return next(n for n in strip.body if isinstance(n, For))
 
 
 def divided(
@@ -146,7 +121,7 @@ def divided(
         The number of bytes for copies of the state and for what is recorded (eight copies and an iteration are held in
         any case); 0 chooses the length of what is recorded so that both are about equal and nothing is advanced twice.
     """
-    loop = _loop_of(strip)
+    loop = loop_of(strip)
     made = Function(whole.name, tuple(Var(p.hint, p.type) for p in whole.params), Block(), ())
     made.writes = frozenset(m for m, p in zip(made.params, whole.params, strict=True) if p in whole.writes)
     build = Builder(made.body)
@@ -285,7 +260,7 @@ def _driver(strip: Function, whole: Function, loop: For, active: Sequence[bool])
     cts = [given[k] for k in cts_of]
     shadows = [v for v in others if isinstance(v.type, Array)]
     assert (*shadows, *cts) == others
-    driver = Function(f"{whole.name}_divided", (length, slots, *given), Block(), (), strip.line)
+    driver = Function(f"{whole.name}_divided", (length, slots, *given), Block(), (), strip.line, divides=True)
     driver.writes = frozenset(g for g, p in zip(given, whole.params, strict=True) if p in whole.writes)
 
     build = Builder(driver.body)

@@ -169,6 +169,9 @@ class Demand:
         residual = self.residuals.keep(var)
         self.forget()
         loop = place.region.loop
+        if self.residuals.tapes.region is not None:
+            self.mirrors[place.region].flow(self.residuals.tapes.of(var))
+            return self.residuals.tapes.found(self.build, var, place.region)
         if loop is None:
             return residual
         number = self.number(self.mirrors[loop])
@@ -330,11 +333,23 @@ class Demand:
             flat = array if len(shape) == 1 else build.view(array, "reshape", [size], hint)
             mirror = self.mirrors[region] = Mirror(self.places, region, parent)
             index = mirror.values[recording.loop.index] = Var("k", INT)
+            if self.residuals.tapes.region is not None:
+                self._rewind(recording, mirror, parent, size, index)
             with build.inside(mirror.code):
                 build.store(flat, [index], self.need(recording.element))
             build.emit(For(index, integer(0), size, integer(1), mirror.code))
             parent.arrays[recording.element] = array
         return array
+
+    def _rewind(self, recording: Recording, mirror: Mirror, parent: Mirror, size: Atom, index: Var) -> None:
+        """Take a recorded array off its tape, whose elements lie in their order."""
+        self.residuals.keep(recording.element)
+        tape = self.residuals.tapes.of(recording.element)
+        after = parent.flow(tape)
+        assert after is not None
+        first = parent.flows[tape] = self.build.let("subtract", after, size, hint=tape.total.hint)
+        with self.build.inside(mirror.code):
+            tape.starts[mirror.region] = mirror.flows[tape] = self.build.let("add", first, index)
 
     # -- residuals
 

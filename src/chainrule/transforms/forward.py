@@ -1,13 +1,13 @@
 """Forward mode: a program that computes tangents next to its primals.
 
 Scalars have a tangent if they are active (see `activity`), none where it is a structural zero; active arrays
-have a shadow array, made where they are made, viewed and copied as they are, written to where they are. The
-result is an ordinary program, which can be transformed again.
+have a shadow array, made where they are made, viewed and copied as they are, written to where they are. Several
+directions at once share the primals. The result is an ordinary program, which can be transformed again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from chainrule.ir.build import Builder, constant
@@ -38,14 +38,14 @@ from chainrule.ir.nodes import (
     View,
     While,
 )
-from chainrule.ir.walk import defines, find_writes, is_number, nodes_of
+from chainrule.ir.walk import defines, find_writes, is_number, nodes_of, settle_writes
 from chainrule.transforms.activity import called_by, find_active, is_float
 from chainrule.transforms.partials import array_tangent, convert, operands_of, partial, push
 
 __all__ = ["jvp"]
 
 
-def jvp(function: Function, active: Sequence[bool]) -> Function:
+def jvp(function: Function, active: Sequence[bool], directions: int = 1) -> Function:
     """The program of `function` and its tangents.
 
     Parameters
@@ -53,13 +53,15 @@ def jvp(function: Function, active: Sequence[bool]) -> Function:
     function : Function
     active : sequence of bool
         For each parameter, float or complex if chosen, whether it has a tangent.
+    directions : int
+        How many tangents each has.
 
     Returns
     -------
     Function
-        Its parameters are those of `function` and a tangent for each active one; its results are those of
-        `function` and a tangent for each that is float or complex. It writes to no argument: what `function`
-        writes to is copied first, and the tangents are with respect to the values on entry.
+        Its parameters are those of `function` and for each direction a tangent of each active one; its results are
+        those of `function` and for each direction a tangent of each that is float or complex. It writes to no
+        argument: what `function` writes to is copied first, and the tangents are with respect to the values on entry.
 
     Examples
     --------
@@ -72,10 +74,11 @@ def jvp(function: Function, active: Sequence[bool]) -> Function:
     """
     if any(isinstance(n, Call) and n.function is function for f in called_by(function) for n in nodes_of(f.body)):
         function = _calling(function)
-    writer = _Writer(find_active(function, active), {})
+    writer = _Writer(find_active(function, active), {}, directions)
     params, tangents = writer.enter(function, active)
     writer.body(function.body)
-    results = tuple(writer.tangent(r) for r in function.results if is_float(r))
+    results = writer.tangents([r for r in function.results if is_float(r)])
+    settle_writes(writer.versions.values())
     return Function(
         f"{function.name}_jvp",
         (*params, *tangents),
@@ -97,11 +100,12 @@ def _calling(function: Function) -> Function:
 class _Writer:
     """Writes one function, statement by statement; the primal statements are kept as they are."""
 
-    def __init__(self, active: frozenset[Var], versions: dict[Function, Function]) -> None:
+    def __init__(self, active: frozenset[Var], versions: dict[Function, Function], directions: int) -> None:
         self.active = active
         self.versions = versions  # of the functions that are called
         self.build = Builder()
-        self.dots: dict[Atom, Atom] = {}
+        self.directions: list[dict[Atom, Atom]] = [{} for _ in range(directions)]
+        self.dots = self.directions[0]  # the tangents in the direction that is being written
 
     # -- tangents
 
@@ -136,38 +140,50 @@ class _Writer:
             return self.dots[atom] if atom in self.dots else self.zeros(atom)
         return self.number(atom)
 
+    def each(self) -> Iterator[None]:
+        """Go through the directions."""
+        for dots in self.directions:
+            self.dots = dots
+            yield
+
+    def tangents(self, atoms: Sequence[Atom]) -> tuple[Atom, ...]:
+        """The tangents of results, direction by direction."""
+        return tuple(self.tangent(a) for _ in self.each() for a in atoms)
+
     # -- functions
 
     def enter(self, function: Function, active: Sequence[bool]) -> tuple[list[Var], list[Var]]:
         """The parameters and their tangents, with private copies of the arrays that the function writes to."""
-        params, tangents = [], []
         writes = find_writes(function)
         self.build.line = function.line
-        for p, chosen in zip(function.params, active, strict=True):
-            given = Var(f"{p.hint}_dot", p.type) if chosen else None
-            if given is not None:
-                tangents.append(given)
-            if p not in writes:
-                params.append(p)
-                self.set(p, given)
-                continue
-            params.append(Var(p.hint, p.type))
-            self.build.emit(Copy(p, params[-1]))
-            if p in self.active:
-                self.dots[p] = self.zeros(p) if given is None else self.build.copy(given)
+        params = [Var(p.hint, p.type) if p in writes else p for p in function.params]
+        for p, given in zip(function.params, params, strict=True):
+            if p is not given:
+                self.build.emit(Copy(p, given))
+        tangents = []
+        for _ in self.each():
+            for p, chosen in zip(function.params, active, strict=True):
+                dot = Var(f"{p.hint}_dot", p.type)
+                if chosen:
+                    tangents.append(dot)
+                if p in writes and p in self.active:
+                    self.dots[p] = self.build.copy(dot) if chosen else self.zeros(p)
+                elif chosen and p not in writes:
+                    self.set(p, dot)
         return params, tangents
 
     def version(self, function: Function) -> Function:
         """The program that computes a called function together with its tangents, which it writes in place."""
         if function not in self.versions:
-            writer = _Writer(self.active, self.versions)
-            dots = {p: writer.dot(p) for p in function.params if p in self.active}
-            params = (*function.params, *dots.values())
-            writes = function.writes.union(dots[p] for p in function.writes if p in dots)
-            made = Function(f"{function.name}_dot", params, writer.build.block, (), function.line, writes)
+            writer = _Writer(self.active, self.versions, len(self.directions))
+            dots = [(p, writer.dot(p)) for _ in writer.each() for p in function.params if p in self.active]
+            params = (*function.params, *(dot for _, dot in dots))
+            writes = function.writes.union(dot for p, dot in dots if p in function.writes)
+            grows = function.grows.union(dot for p, dot in dots if p in function.grows)
+            made = Function(f"{function.name}_dot", params, writer.build.block, (), function.line, writes, grows=grows)
             self.versions[function] = made
             writer.body(function.body)
-            made.results = (*function.results, *(writer.tangent(r) for r in function.results if r in self.active))
+            made.results = (*function.results, *writer.tangents([r for r in function.results if r in self.active]))
         return self.versions[function]
 
     # -- blocks
@@ -175,11 +191,12 @@ class _Writer:
     def body(self, block: Block) -> None:
         for node in block:
             self.build.line = node.line
-            handler = _HANDLERS.get(type(node))
-            if handler is None:
-                self.keep(node)
-            else:
-                handler(self, node)
+            if type(node) in _CONTROL:
+                _CONTROL[type(node)](self, node)
+                continue
+            self.keep(node)
+            for _ in self.each() if type(node) in _STATEMENTS else ():
+                _STATEMENTS[type(node)](self, node)
 
     def inner(self, block: Block) -> Block:
         line = self.build.line
@@ -194,7 +211,6 @@ class _Writer:
     # -- scalars and memory
 
     def let(self, node: Let) -> None:
-        self.keep(node)
         if node.out in self.active:
             self.set(node.out, self.change(node))
 
@@ -228,52 +244,43 @@ class _Writer:
         return self.build.let("add", total, term)
 
     def load(self, node: Load) -> None:
-        self.keep(node)
         if node.array in self.dots:
             self.build.emit(Load(self.dot(node.out), self.dots[node.array], node.index))  # type: ignore[arg-type]
 
     def store(self, node: Store) -> None:
-        self.keep(node)
         if node.array in self.dots:
             self.build.store(self.dots[node.array], node.index, self.number(node.value))  # type: ignore[arg-type]
 
     def increment(self, node: Incr) -> None:
-        self.keep(node)
         if node.array in self.dots and node.value in self.dots:
             self.build.increment(self.dots[node.array], node.index, self.dots[node.value])  # type: ignore[arg-type]
 
     def view(self, node: View) -> None:
-        self.keep(node)
         if node.array in self.dots:
             self.build.emit(View(self.dot(node.out), self.dots[node.array], node.kind, node.items))  # type: ignore[arg-type]
 
     def alloc(self, node: Alloc) -> None:
-        self.keep(node)
         if node.out in self.active:
             fill = None if node.fill is None else constant(0, node.out.type.dtype)
             self.build.emit(Alloc(self.dot(node.out), node.shape, fill))
 
     def copy(self, node: Copy) -> None:
-        self.keep(node)
         if node.array in self.dots:
             self.build.emit(Copy(self.dot(node.out), self.dots[node.array]))  # type: ignore[arg-type]
         elif node.out in self.active:
             self.dots[node.out] = self.zeros(node.out)
 
     def add_into(self, node: AddInto) -> None:
-        self.keep(node)
         if node.array in self.dots and node.source in self.dots:
             self.build.add_into(self.dots[node.array], self.dots[node.source])  # type: ignore[arg-type]
 
     def reserve(self, node: Reserve) -> None:
-        self.keep(node)
         if node.array in self.dots:
             self.build.emit(Reserve(self.dots[node.array], node.size))  # type: ignore[arg-type]
 
     # -- operations on whole arrays, calls
 
     def op(self, node: Op) -> None:
-        self.keep(node)
         totals: list[Atom | None] = [None] * len(node.outs)
         for k, a in enumerate(node.args):
             rule = array_tangent(node.op, k, tuple(x.type for x in node.args)) if a in self.dots else None
@@ -287,46 +294,46 @@ class _Writer:
     def ruled(self, node: Call, rule: Rule) -> None:
         """A function with a rule of its own."""
         self.keep(node)
-        if not any(a in self.dots for a in node.args):
-            return
-        given = [self.tangent(a) for a in node.args if is_float(a)]
-        found = self.build.inline(rule.jvp, (*node.args, *given))[len(node.outs) :]
-        for out, tangent in zip([o for o in node.outs if is_float(o)], found, strict=True):
-            if out in self.active:
-                self.set(out, tangent)
+        for _ in self.each():
+            if any(a in self.dots for a in node.args):
+                given = [self.tangent(a) for a in node.args if is_float(a)]
+                found = self.build.inline(rule.jvp, (*node.args, *given))[len(node.outs) :]
+                for out, tangent in zip([o for o in node.outs if is_float(o)], found, strict=True):
+                    if out in self.active:
+                        self.set(out, tangent)
 
     def call(self, node: Call) -> None:
         if node.function.rule is not None:
             self.ruled(node, node.function.rule)
             return
         callee, function = node.function, self.version(node.function)
-        given = [self.tangent(a) for a, p in zip(node.args, callee.params, strict=True) if p in self.active]
-        made = [self.dot(out) for out, r in zip(node.outs, callee.results, strict=True) if r in self.active]
+        given = self.tangents([a for a, p in zip(node.args, callee.params, strict=True) if p in self.active])
+        active = [out for out, r in zip(node.outs, callee.results, strict=True) if r in self.active]
+        made = [self.dot(out) for _ in self.each() for out in active]
         self.build.emit(Call((*node.outs, *made), function, (*node.args, *given)))
-        for out in node.outs:  # merged with an array that carries a derivative
-            if isinstance(out.type, Array) and out in self.active and out not in self.dots:
-                self.dots[out] = self.zeros(out)
+        for _ in self.each():
+            for out in node.outs:  # merged with an array that carries a derivative
+                if isinstance(out.type, Array) and out in self.active and out not in self.dots:
+                    self.dots[out] = self.zeros(out)
 
     # -- control
 
     def branch(self, node: If) -> None:
         then, orelse = self.inner(node.then), self.inner(node.orelse)
         merges = list(node.merges)
-        for m in node.merges:
-            if m.out in self.active and (m.then in self.dots or m.orelse in self.dots):
-                sides = [self.dots[a] if isinstance(a.type, Array) else self.number(a) for a in (m.then, m.orelse)]
-                merges.append(Merge(self.dot(m.out), *sides))
+        for _ in self.each():
+            for m in node.merges:
+                if m.out in self.active and (m.then in self.dots or m.orelse in self.dots):
+                    sides = [self.dots[a] if isinstance(a.type, Array) else self.number(a) for a in (m.then, m.orelse)]
+                    merges.append(Merge(self.dot(m.out), *sides))
         self.build.emit(If(node.test, then, orelse, merges))
 
     def loop(self, node: For | While) -> None:
         active = [c for c in node.carries if c.param in self.active]
-        inits = [self.number(c.init) for c in active]
-        params = [self.dot(c.param) for c in active]
+        starts = [(self.number(c.init), self.dot(c.param)) for _ in self.each() for c in active]
         body = self.inner(node.body)
-        added = [
-            Carry(p, init, self.number(c.next), self.dot(c.out))
-            for c, p, init in zip(active, params, inits, strict=True)
-        ]
+        ends = [(self.number(c.next), self.dot(c.out)) for _ in self.each() for c in active]
+        added = [Carry(p, init, after, out) for (init, p), (after, out) in zip(starts, ends, strict=True)]
         carries = [*node.carries, *added]
         if isinstance(node, For):
             self.build.emit(For(node.index, node.lower, node.upper, node.step, body, carries))
@@ -334,7 +341,7 @@ class _Writer:
             self.build.emit(While(node.head, node.test, body, carries))
 
 
-_HANDLERS: dict[type[Node], Any] = {
+_STATEMENTS: dict[type[Node], Any] = {
     Let: _Writer.let,
     Load: _Writer.load,
     Store: _Writer.store,
@@ -345,6 +352,8 @@ _HANDLERS: dict[type[Node], Any] = {
     AddInto: _Writer.add_into,
     Reserve: _Writer.reserve,
     Op: _Writer.op,
+}
+_CONTROL: dict[type[Node], Any] = {
     Call: _Writer.call,
     If: _Writer.branch,
     For: _Writer.loop,

@@ -1,7 +1,8 @@
 """The mirror of a block: the code that reverses it, and what is known while it is being written.
 
-Between mirrors flow the cotangents of scalars and the counters of residuals, each under the variable or the frame
-it belongs to. What flows into the mirror of a loop from outside is carried by it; of a branch it is merged.
+Between mirrors flow the cotangents of scalars and the counters of residuals and tapes, each under the variable, the
+frame or the tape it belongs to. What flows into the mirror of a loop from outside is carried by it; of a branch it is
+merged.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from chainrule.ir.build import INT
 from chainrule.ir.nodes import Atom, Block, Carry, Const, Scalar, Type, Var
 from chainrule.transforms.places import Places, Region
 from chainrule.transforms.residuals import Frame
+from chainrule.transforms.tape import Tape
 
 __all__ = ["Key", "Mirror", "bar", "zero"]
 
-Key = Var | Frame
+Key = Var | Frame | Tape
 
 
 def bar(var: Var) -> Var:
@@ -53,10 +55,27 @@ class Mirror:
     def flow(self, key: Key) -> Atom | None:
         """What has flown in so far under `key`; None is a structural zero."""
         known = self.flows.get(key)
-        if known is not None or self.parent is None or self.owns(key):
+        if known is not None or self.owns(key):
             return known
+        if isinstance(key, Tape):
+            return self._rewound(key)
+        return None if self.parent is None else self._entered(key, self.parent)
+
+    def _rewound(self, tape: Tape) -> Atom:
+        """The counter of a tape before what this block keeps."""
+        if self.parent is None:
+            return tape.total
+        if self.region is tape.region:
+            after = self.parent.flow(tape)
+        else:
+            after = self._entered(tape, self.parent)
+        assert after is not None
+        known = self.flows[tape] = tape.begin(self.region, self.code, after)
+        return known
+
+    def _entered(self, key: Key, parent: Mirror) -> Atom | None:
         if not self.region.is_loop:
-            return self.parent.flow(key)
+            return parent.flow(key)
         made = bar(key) if isinstance(key, Var) else Var("q", INT)
         self.carried[key] = self.flows[key] = made
         return made

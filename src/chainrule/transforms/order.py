@@ -52,6 +52,10 @@ class Order:
         sums = all(self._is_sum(loop.body, c.param, c.next, self._nexts(loop)) for c in self._live(loop))
         return sums and _Accesses(loop, self.indices).commute()
 
+    def keeps_apart(self, loop: For, memory: Var) -> bool:
+        """Whether no two iterations of `loop` touch the same cell of `memory`."""
+        return _Accesses(loop, self.indices).private(memory)
+
     def _live(self, loop: For | While) -> list[Carry]:
         return [c for c in loop.carries if c.param not in self.same]
 
@@ -180,9 +184,9 @@ class _Accesses:
                 self.read |= touched
                 self.whole |= touched
                 self.written |= self.places.writes(node)
-            case Let() | View() | Dim() | For() | If():
+            case Let() | View() | Dim() | For() | If() | While():
                 pass
-            case While() | Reserve():
+            case Reserve():
                 self.known = False
             case _:
                 self.known = self.known and not list(blocks(node)) and not self.places.writes(node)
@@ -192,9 +196,9 @@ class _Accesses:
 
     def commute(self) -> bool:
         old = [m for m in self.written if not self.places.within(self.places.places[m].region, self.region)]
-        return self.known and all(m not in self.read or self._private(m) for m in old)
+        return self.known and all(m not in self.read or self.private(m) for m in old)
 
-    def _private(self, memory: Var) -> bool:
+    def private(self, memory: Var) -> bool:
         """Whether every iteration keeps to cells of its own."""
         if memory in self.whole:
             return False

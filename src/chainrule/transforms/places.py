@@ -18,13 +18,12 @@ from chainrule.ir.nodes import (
     If,
     Node,
     Raise,
-    Reserve,
     Store,
     Var,
     View,
     While,
 )
-from chainrule.ir.walk import blocks, defines, effects, nodes_of
+from chainrule.ir.walk import blocks, defines, effects, growing
 
 __all__ = ["Place", "Places", "Region"]
 
@@ -72,7 +71,7 @@ class Places:
         self.positions: dict[Node, Place] = {}
         self.merged: dict[Var, Var] = {}  # an array that is born in a branch -> the result that owns it
         self.stores: dict[Var, list[Store]] = {}  # a scalar -> where it is stored
-        self.reserved = {n.array for n in nodes_of(function.body) if isinstance(n, Reserve)}
+        self.reserved = growing(function)
         self._writes: dict[Node, frozenset[Var]] = {}
         self._enter(self.body)
 

@@ -22,15 +22,16 @@ class Prepared(NamedTuple):
     private: dict[Var, Var]
 
 
-def prepare(function: Function, carrying: frozenset[Var]) -> Prepared:
-    """`function` with private copies of the arrays it writes to, and loops with steps of 1 or -1."""
+def prepare(function: Function, carrying: frozenset[Var], owning: bool = True) -> Prepared:
+    """`function` with loops with steps of 1 or -1, and private copies of the arrays it writes to if it is `owning`."""
     renaming = _UnitSteps()
     params = tuple(renaming.new(p) for p in function.params)
-    written = find_writes(function)
+    written = find_writes(function) if owning else frozenset()
     private = {new: renaming.new(old) for old, new in zip(function.params, params, strict=True) if old in written}
     copies = [Copy(own, param, line=function.line) for param, own in private.items()]
     body = Block([*copies, *renaming.block(function.body)])
-    made = Function(function.name, params, body, renaming.all(function.results), function.line)
+    grows = frozenset(new for old, new in zip(function.params, params, strict=True) if old in function.grows)
+    made = Function(function.name, params, body, renaming.all(function.results), function.line, grows=grows)
     renamed = {new for old, new in renaming.atoms.items() if old in carrying and isinstance(new, Var)}
     return Prepared(made, frozenset(renamed.union(p for p, own in private.items() if own in renamed)), private)
 

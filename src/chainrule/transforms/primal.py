@@ -3,26 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from chainrule.ir.build import INT, Builder, integer
-from chainrule.ir.nodes import Alloc, Atom, Block, Carry, For, If, Merge, Node, Reserve, Slice, Store, Var, View, While
+from chainrule.ir.nodes import (
+    Alloc,
+    Atom,
+    Block,
+    Call,
+    Carry,
+    For,
+    Function,
+    If,
+    Let,
+    Merge,
+    Node,
+    Reserve,
+    Slice,
+    Store,
+    Var,
+    View,
+    While,
+)
+from chainrule.ir.walk import nodes_of
 from chainrule.transforms.places import Region
 from chainrule.transforms.residuals import Frame, Residuals, distance, offset, trips
+from chainrule.transforms.tape import Tape
 
-__all__ = ["write_primal"]
+__all__ = ["Calls", "write_primal", "write_recording"]
+
+Counters = dict[Frame | Tape, Atom]
 
 
-def write_primal(residuals: Residuals) -> Block:
+class Calls(Protocol):
+    """What a primal sweep wants to know of functions that are called."""
+
+    def on_tape(self, function: Function) -> bool: ...
+
+    def recording(self, function: Function) -> Function: ...
+
+
+def write_primal(residuals: Residuals, calls: Calls) -> Block:
     """The body of the program, which keeps what was asked for."""
     residuals.allocate()
-    return _Writer(residuals).block(residuals.places.body, {})
+    tapes = list(residuals.tapes)
+    counters: Counters = {tape: integer(0) for tape in tapes}
+    body = _Writer(residuals, calls).block(residuals.places.body, counters)
+    ends = [Let(tape.total, "add", (counters[tape], integer(0))) for tape in tapes]
+    return Block([*(tape.made() for tape in tapes), *body, *ends])
+
+
+def write_recording(residuals: Residuals, calls: Calls, counters: Counters) -> Block:
+    """The body of a function that keeps what was asked for on tapes; `counters` are brought up to date."""
+    region = residuals.tapes.region
+    assert isinstance(region, Region)
+    return _Writer(residuals, calls).block(region, counters)
 
 
 class _Writer:
     """Writes the primal sweep of `residuals`."""
 
-    def __init__(self, residuals: Residuals) -> None:
+    def __init__(self, residuals: Residuals, calls: Calls) -> None:
         self.residuals = residuals
+        self.calls = calls
         self.places = residuals.places
         self.build = Builder()
         self.numbers: dict[Frame, tuple[Atom, ...]] = {}
@@ -36,7 +79,7 @@ class _Writer:
                     self.numbered.add(inner)
                     inner = None if inner.owner is inner else inner.outer
 
-    def block(self, region: Region, counters: dict[Frame, Atom]) -> Block:
+    def block(self, region: Region, counters: Counters) -> Block:
         """The block of `region`; `counters` are those that run on, and are brought up to date."""
         made = Block(list(self.residuals.starts.get(region.block, ())))
         with self.build.inside(made):
@@ -51,9 +94,10 @@ class _Writer:
             if not region.raises:
                 for var, frame in self.residuals.stored.get(region, ()):
                     self.build.emit(Store(frame.arrays[var], self.numbers[frame], var))
+                self.residuals.tapes.record(self.build, region, counters)
         return made
 
-    def _number(self, frame: Frame, counters: dict[Frame, Atom]) -> tuple[Atom, ...]:
+    def _number(self, frame: Frame, counters: Counters) -> tuple[Atom, ...]:
         """The indices of the current iteration."""
         node, build = frame.region.owner, self.build
         if frame.owner is not frame:
@@ -74,7 +118,7 @@ class _Writer:
         for array in self.owned[frame]:
             self.build.emit(Reserve(array, size))
 
-    def _node(self, node: Node, counters: dict[Frame, Atom]) -> None:
+    def _node(self, node: Node, counters: Counters) -> None:
         if isinstance(node, If):
             self._branch(node, counters)
         elif isinstance(node, (For, While)):
@@ -83,10 +127,19 @@ class _Writer:
             frame = self.residuals.frames[self.places.places[node.out].region]
             items = (*self.numbers[frame], *[Slice(None, None, None)] * len(node.shape))
             self.build.emit(View(node.out, self.residuals.rows[node.out], "index", items, line=node.line))
+        elif isinstance(node, Call) and self.calls.on_tape(node.function):
+            self._call(node, counters)
         else:
             self.build.emit(node)
 
-    def _branch(self, node: If, counters: dict[Frame, Atom]) -> None:
+    def _call(self, node: Call, counters: Counters) -> None:
+        tapes = list(self.residuals.tapes)
+        after = [tape.counter() for tape in tapes]
+        args = (*node.args, *(counters[tape] for tape in tapes), *(tape.array for tape in tapes))
+        self.build.emit(Call((*node.outs, *after), self.calls.recording(node.function), args, line=node.line))
+        counters.update(zip(tapes, after, strict=True))
+
+    def _branch(self, node: If, counters: Counters) -> None:
         then, orelse = dict(counters), dict(counters)
         first = self.block(self.places.regions[node.then], then)
         second = self.block(self.places.regions[node.orelse], orelse)
@@ -98,7 +151,7 @@ class _Writer:
                 counters[frame] = out
         self.build.emit(If(node.test, first, second, merges, line=node.line))
 
-    def _loop(self, node: For | While, counters: dict[Frame, Atom]) -> None:
+    def _loop(self, node: For | While, counters: Counters) -> None:
         region = self.places.regions[node.body]
         frame = self.residuals.frames.get(region)
         base = counters.get(frame) if frame is not None else None
@@ -109,7 +162,7 @@ class _Writer:
             self._reserve(frame, after)
         inner = [f for f in self._running(node) if f is not frame]
         params = {f: Var("q", INT) for f in inner}
-        inside: dict[Frame, Atom] = dict(params)
+        inside: Counters = dict(params)
         if frame is not None and base is not None:
             inside[frame] = base
         body = self.block(region, inside)
@@ -135,7 +188,11 @@ class _Writer:
         if frame is not None and after is not None:
             counters[frame] = after
 
-    def _running(self, node: Node) -> Sequence[Frame]:
-        """The frames with a counter of the loops in `node`."""
+    def _running(self, node: Node) -> Sequence[Frame | Tape]:
+        """The frames with a counter of the loops in `node`, and the tapes that it records on."""
         frames = self.residuals.frames.values()
-        return [f for f in frames if f in self.numbered and f.runs_on and self.places.inside(f.region, node)]
+        running = [f for f in frames if f in self.numbered and f.runs_on and self.places.inside(f.region, node)]
+        inside = list(nodes_of(Block([node])))
+        calls = any(isinstance(n, Call) and self.calls.on_tape(n.function) for n in inside)
+        tapes = [t for t in self.residuals.tapes if calls or any(self.places.inside(r, node) for r in t.slots)]
+        return [*running, *tapes]

@@ -40,6 +40,7 @@ from chainrule.ir.nodes import (
 from chainrule.ir.walk import is_number
 from chainrule.transforms.indices import Indices
 from chainrule.transforms.places import Place, Region
+from chainrule.transforms.tape import Tapes
 
 __all__ = ["Frame", "Residuals", "offset", "trips"]
 
@@ -112,8 +113,9 @@ class Recording(NamedTuple):
 class Residuals:
     """What is kept of a program, and the program that keeps it."""
 
-    def __init__(self, indices: Indices, names: dict[object, Var]) -> None:
+    def __init__(self, indices: Indices, names: dict[object, Var], tapes: Tapes) -> None:
         self.indices = indices
+        self.tapes = tapes
         self.places = indices.places
         self._names = names  # of what is added to the program, the same in every sweep
         self.frames: dict[Region, Frame] = {}
@@ -136,7 +138,9 @@ class Residuals:
         if known is None:
             region = self.places.places[var].region
             loop = region.loop
-            if loop is None:
+            if self.tapes.region is not None:
+                known = self.tapes.keep(var, region).array
+            elif loop is None:
                 known = self.export(var)
             else:
                 frame = self.frame(loop)
@@ -179,7 +183,9 @@ class Residuals:
     def expandable(self, array: Var) -> bool:
         """Whether all the arrays that are born as `array` can be rows of one, which is as long as they are together."""
         place = self.places.places[array]
-        if array in self.places.merged or array in self.places.reserved or not place.region.is_loop:
+        if self.tapes.region is not None or not place.region.is_loop:
+            return False
+        if array in self.places.merged or array in self.places.reserved:
             return False
         frame = self.frame(place.region)
         exact = isinstance(frame.owner.region.owner, For) and not frame.owner.runs_on
@@ -240,7 +246,7 @@ class Residuals:
 
     def _record(self, array: Var, node: Node, table: dict[Node, list[Node]]) -> Recording:
         assert isinstance(array.type, Array)
-        build, place = Builder(Block(table.setdefault(node, []))), self.places.positions[node]
+        build, place = Builder(), self.places.positions[node]
         build.line = node.line
         shape = tuple(self._name((array, node, k), f"n_{array.hint}") for k in range(array.type.ndim))
         for k, extent in enumerate(shape):
@@ -253,6 +259,7 @@ class Residuals:
         index, element = self._name((array, node, "k"), "k"), self._name((array, node), array.hint, array.type.dtype)
         loop = For(index, integer(0), size, integer(1), Block([Load(element, flat, (index,), line=node.line)]))
         build.emit(loop)
+        table.setdefault(node, [])[:0] = build.block.nodes  # what is kept last is found first
         region = Region(loop.body, loop, place.region, place.position)
         self.places.regions[loop.body] = region
         self.places.positions[loop] = place
@@ -359,7 +366,7 @@ class Residuals:
         first = self._size(node, frame.home) if exact else integer(0)  # type: ignore[arg-type]
         assert first is not None
         for array in frame.arrays.values():
-            build.emit(Alloc(array, (first, *frame.sizes)))
+            build.emit(Alloc(array, (first, *frame.sizes), kept=True))
         for rows, born in frame.lives.items():
             extents = self._extents(born, frame)
-            build.emit(Alloc(rows, (first, *frame.sizes, *extents), born.fill))  # type: ignore[arg-type]
+            build.emit(Alloc(rows, (first, *frame.sizes, *extents), born.fill, kept=True))  # type: ignore[arg-type]

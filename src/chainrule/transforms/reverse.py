@@ -11,14 +11,16 @@ from collections.abc import Callable, Sequence
 
 from chainrule.ir.build import Builder
 from chainrule.ir.nodes import Array, Atom, Block, For, Function, Var
+from chainrule.ir.walk import Renaming, settle_writes
 from chainrule.transforms.activity import find_active, is_float
 from chainrule.transforms.checkpoint import connected, divided, outlined
 from chainrule.transforms.demand import Plan
 from chainrule.transforms.mirror import bar, zero
 from chainrule.transforms.order import Order
 from chainrule.transforms.prepare import Prepared, prepare
-from chainrule.transforms.primal import write_primal
+from chainrule.transforms.primal import Counters, write_primal, write_recording
 from chainrule.transforms.sweep import Sweep
+from chainrule.transforms.tape import MissingTapeError, Tapes, taped
 
 __all__ = ["vjp"]
 
@@ -50,18 +52,27 @@ def vjp(function: Function, active: Sequence[bool], memory: int | None = None) -
     >>> evaluate(vjp(square, [True]), [3.0, 1.0])
     (9.0, 6.0)
     """
-    return Reversal(function, active, memory).vjp(active)
+    dtypes: tuple[str, ...] = ()
+    while True:
+        try:
+            return Reversal(function, active, memory, dtypes).vjp(active)
+        except MissingTapeError as missing:
+            dtypes = (*dtypes, missing.dtype)
 
 
 class Reversal:
-    """The reverse of a function, and of those that it calls."""
+    """The reverse of a function, and of those that it calls, with tapes of `dtypes`."""
 
-    def __init__(self, function: Function, active: Sequence[bool], memory: int | None = None) -> None:
+    def __init__(
+        self, function: Function, active: Sequence[bool], memory: int | None = None, dtypes: tuple[str, ...] = ()
+    ) -> None:
         self.function = function
         self.carrying = find_active(function, active)
         self.memory = memory
+        self.dtypes = dtypes
         self._strips: list[Function] = []
         self._pullbacks: dict[Function, Function] = {}
+        self._recordings: dict[Function, Function] = {}
 
     def vjp(self, active: Sequence[bool]) -> Function:
         primal = prepare(self.function, self.carrying)
@@ -73,9 +84,10 @@ class Reversal:
         sweep = self._best(primal, cts, {}, _copied)
         results, copies = sweep.unharmed(function.results)
         cotangents = [sweep.cotangent(p) for p in wanted]
-        body = Block([*write_primal(sweep.residuals), *copies, *sweep.body.code])
+        body = Block([*write_primal(sweep.residuals, self), *copies, *sweep.body.code])
         params = (*function.params, *(ct for _, ct in cts))
         made = Function(f"{function.name}_vjp", params, body, (*results, *cotangents), function.line)
+        settle_writes([*self._recordings.values(), *(self._pullbacks[f] for f in self._recordings)])
         return _forwards(made, sweep)
 
     def pullback(self, function: Function) -> Function:
@@ -86,6 +98,9 @@ class Reversal:
         results are the cotangents of its active scalars.
         """
         made = self._pullbacks.get(function)
+        if made is None and self.on_tape(function):
+            self._record(function)
+            made = self._pullbacks[function]
         if made is not None:
             return made
         primal = prepare(function, self.carrying)
@@ -101,7 +116,7 @@ class Reversal:
         self._pullbacks[function] = made
         sweep = self._best(primal, cts, shadows, lambda build, ct: ct)
         found = tuple(sweep.cotangent(p) for p in scalars)
-        made.body, made.results = Block([*write_primal(sweep.residuals), *sweep.body.code]), found
+        made.body, made.results = Block([*write_primal(sweep.residuals, self), *sweep.body.code]), found
         _forwards(made, sweep)
         if function in self._strips:
             assert self.memory is not None
@@ -109,18 +124,63 @@ class Reversal:
             made = self._pullbacks[function] = divided(function, made, kept, self.carrying, self.memory)
         return made
 
+    # -- functions that call themselves
+
+    def on_tape(self, function: Function) -> bool:
+        """Whether a function keeps on tapes what its pullback needs."""
+        results = any(r in self.carrying for r in function.results)
+        return taped(function) and (results or not self.carrying.isdisjoint(function.writes))
+
+    def recording(self, function: Function) -> Function:
+        """The function that keeps on tapes what its pullback needs."""
+        if function not in self._recordings:
+            self._record(function)
+        return self._recordings[function]
+
+    def _record(self, function: Function) -> None:
+        """Write the two programs of a function on tapes."""
+        names: dict[object, Var] = {}
+        primal, tapes = prepare(function, self.carrying, owning=False), list(Tapes(self.dtypes, None, names))
+        params, carrying = primal.function.params, primal.carrying
+        arrays = tuple(t.array for t in tapes)
+        shadows = {p: bar(p) for p in params if p in carrying and isinstance(p.type, Array)}
+        cts = [(r, _bar(r)) for r in primal.function.results if r in carrying]
+        scalars = [p for p in params if p in carrying and p not in shadows]
+
+        given = (*params, *shadows.values(), *(ct for _, ct in cts), *(t.total for t in tapes), *arrays)
+        back = Function(f"{function.name}_pullback", given, Block(), (), function.line)
+        back.writes = frozenset([*shadows.values(), *(ct for _, ct in cts if isinstance(ct.type, Array))])
+        renaming, starts = Renaming(), [t.counter() for t in tapes]
+        given = tuple(renaming.new(p) for p in (*params, *starts, *arrays))
+        forth = Function(f"{function.name}_recording", given, Block(), (), function.line)
+        old = dict(zip(function.params, given, strict=False))
+        forth.writes = frozenset(old[p] for p in function.writes).union(given[len(given) - len(tapes) :])
+        forth.grows = frozenset(old[p] for p in function.grows).union(given[len(given) - len(tapes) :])
+        # They may call themselves, so that they are there before they are written.
+        self._pullbacks[function], self._recordings[function] = back, forth
+
+        sweep = self._best(primal, cts, shadows, lambda build, ct: ct, names)
+        rewound = [sweep.start.flow(t) or t.total for t in sweep.tapes]
+        back.results = (*(sweep.cotangent(p) for p in scalars), *rewound)
+        back.body = Block([*sweep.body.code, *sweep.start.code])
+        _forwards(back, sweep)
+        counters: Counters = dict(zip(sweep.tapes, starts, strict=True))
+        forth.body = renaming.block(write_recording(sweep.residuals, self, counters))
+        forth.results = renaming.all((*primal.function.results, *(counters[t] for t in sweep.tapes)))
+
     def _best(
         self,
         primal: Prepared,
         cts: Sequence[tuple[Atom, Var]],
         shadows: dict[Var, Var],
         own: Callable[[Builder, Var], Var],
+        names: dict[object, Var] | None = None,
     ) -> Sweep:
-        """The sweep under the plan that keeps least."""
-        names: dict[object, Var] = {}
+        """The sweep under the plan that keeps least; with `names`, of a function on tapes."""
+        known: dict[object, Var] = {} if names is None else names
 
         def run(plan: Plan) -> Sweep:
-            sweep = Sweep(primal.function, primal.carrying, plan, names, self)
+            sweep = Sweep(primal.function, primal.carrying, plan, known, self, on_tape=names is not None)
             sweep.body.shadows.update((primal.private.get(p, p), s) for p, s in shadows.items())
             sweep.run(cts, own)
             return sweep
@@ -161,6 +221,8 @@ def _least(run: Callable[[Plan], Sweep]) -> Sweep:
         return second if second.is_sound and second.cost <= first.cost else first
 
     best = settled(Plan())
+    if best.is_on_tape:
+        return best
     for array in [a for a in best.demand.missed if best.residuals.expandable(a)]:
         plan = Plan(best.plan.restored, best.plan.expanded | {array}, frozenset(best.residuals.kept))
         best = min(best, settled(plan), key=lambda s: s.cost)

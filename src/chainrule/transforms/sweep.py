@@ -9,16 +9,18 @@ Primal values are asked for where a partial derivative reads them, see `demand`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from chainrule.errors import AliasError
-from chainrule.ir.build import INT, Builder, integer
+from chainrule.ir.build import INT, TRUE, Builder, integer
 from chainrule.ir.nodes import (
     AddInto,
     Alloc,
     Array,
     Atom,
+    Block,
     Call,
     Carry,
     Copy,
@@ -44,8 +46,9 @@ from chainrule.transforms.demand import Demand, Plan
 from chainrule.transforms.indices import Indices
 from chainrule.transforms.mirror import Mirror, bar, zero
 from chainrule.transforms.partials import array_cotangent, convert, operands_of, params_read, partial, pull
-from chainrule.transforms.places import Places
+from chainrule.transforms.places import Place, Places
 from chainrule.transforms.residuals import Residuals
+from chainrule.transforms.tape import Tapes
 
 __all__ = ["Calls", "Sweep", "Turn"]
 
@@ -54,8 +57,16 @@ class Calls(Protocol):
     """What a sweep wants to know of functions that are called."""
 
     carrying: frozenset[Var]
+    dtypes: tuple[str, ...]  # of tapes
+
+    def on_tape(self, function: Function) -> bool: ...
 
     def pullback(self, function: Function) -> Function: ...
+
+
+def _repeated(function: Function) -> Function:
+    """A program that runs the body of `function` over and over, as far as a sweep is concerned."""
+    return dataclasses.replace(function, body=Block([While(Block(), TRUE, function.body)]), results=())
 
 
 def _itself(array: Var) -> Var:
@@ -91,32 +102,47 @@ class Sweep:
         plan: Plan,
         names: dict[object, Var],
         calls: Calls,
+        on_tape: bool = False,
     ) -> None:
         self.carrying = carrying
         self.calls = calls
-        self.places = Places(primal)
-        self.residuals = Residuals(Indices(self.places), names)
+        self.places = Places(_repeated(primal) if on_tape else primal)
+        region = self.places.regions[primal.body] if on_tape else None
+        self.tapes = Tapes(calls.dtypes, region, names)
+        self.residuals = Residuals(Indices(self.places), names, self.tapes)
         self.build = Builder()
         self.demand = Demand(self.residuals, plan, self.build)
         self.mirrors = self.demand.mirrors
         self.loops: list[Turn] = []
-        self.body = self.here = Mirror(self.places, self.places.body, None)
+        self.body = self.start = self.here = Mirror(self.places, self.places.body, None)
+        if region is not None:
+            self.start = Mirror(self.places, region, self.body)
+            scalars = [p for p in primal.params if isinstance(p.type, Scalar)]
+            self.places.places.update((p, Place(region, -1, None)) for p in scalars)
+            self.start.values.update(zip(scalars, scalars, strict=True))
 
     def run(self, cts: Sequence[tuple[Atom, Var]], own: Callable[[Builder, Var], Var]) -> None:
         """Let the cotangents of results in, and go backwards; ``own(build, ct)`` is an array that may be written to."""
-        with self._within(self.body):
+        with self._within(self.body), self._within(self.start):
             for result, ct in cts:
                 if not isinstance(result.type, Array):
                     self.contribute(result, ct)
                 elif result in self.carrying:
                     assert isinstance(result, Var)
                     self._add(result, ct, lambda ct: own(self.build, ct))
-            self._reverse(self.body)
+            self._reverse(self.start)
+        for tape in self.tapes:
+            tape.end()
 
     @property
     def cost(self) -> int:
         """Of what is kept the number, those in inner loops counting more."""
         return self.demand.weight((*self.residuals.kept, *self.residuals.rows))
+
+    @property
+    def is_on_tape(self) -> bool:
+        """Whether the program is a function that calls itself."""
+        return self.start is not self.body
 
     @property
     def plan(self) -> Plan:
@@ -132,7 +158,7 @@ class Sweep:
         with self.build.inside(self.body.code):
             if isinstance(param.type, Array):
                 return self.shadow(param)
-        return self.body.flow(param) or zero(param.type)
+        return self.start.flow(param) or zero(param.type)
 
     # -- cotangents
 
@@ -380,17 +406,34 @@ class Sweep:
         arrays = [a for a, p in pairs if p in self.calls.carrying and isinstance(a.type, Array)]
         written = [a for a, p in pairs if p in function.writes]
         self._unaliased(node, written)
-        if all(ct is None for ct in found) and not any(map(self.has_cotangent, written)):
+        tapes = list(self.tapes) if self.calls.on_tape(function) else []
+        if not tapes and all(ct is None for ct in found) and not any(map(self.has_cotangent, written)):
             return
-        values = [self.demand.value_before(a, node, a in written) for a in node.args]
+        if self.calls.on_tape(function):
+            values = [self._extents(a) if a in written else self.demand.value_at(a, node) for a in node.args]
+        else:
+            values = [self.demand.value_before(a, node, a in written) for a in node.args]
         known = dict(zip(node.args, values, strict=True))
         shadows = [self.shadow(a) if a in self.carrying else self._like(known[a]) for a in arrays]
         cts = [self._zeros(o) if ct is None else ct for o, ct in zip(outs, found, strict=True)]
         scalars = [a for a, p in pairs if p in self.calls.carrying and not isinstance(a.type, Array)]
         shares = tuple(bar(a) if isinstance(a, Var) else Var("unused", a.type) for a in scalars)
-        self.build.emit(Call(shares, self.calls.pullback(function), (*values, *shadows, *cts)))
+        counters = [self.here.flow(tape) or tape.total for tape in tapes]
+        before = tuple(tape.counter() for tape in tapes)
+        given = (*values, *shadows, *cts, *counters, *(tape.array for tape in tapes))
+        self.build.emit(Call((*shares, *before), self.calls.pullback(function), given))
+        self.here.flows.update(zip(tapes, before, strict=True))
         for a, share in zip(scalars, shares, strict=True):
             self.contribute(a, share)
+
+    def _extents(self, array: Atom) -> Var:
+        """An array as long as `array`, or itself."""
+        assert isinstance(array, Var)
+        if self.demand.reachable(array):
+            return self.demand.array(array)
+        assert isinstance(array.type, Array)
+        shape = [self.extent(array, k) for k in range(array.type.ndim)]
+        return self.build.alloc(array.type.dtype, shape, hint=array.hint)
 
     def _unaliased(self, node: Call, written: list[Atom]) -> None:
         arrays = [self.places.memory(a) for a in node.args if isinstance(a, Var) and isinstance(a.type, Array)]

@@ -22,7 +22,7 @@ from tests.ir.programs import PROGRAMS, branch, finish, loop
 
 
 def compile_of(function: Function, **options: Any) -> Any:
-    return compiled(write(function, "compiled"), cache=False, **options)
+    return compiled(write(function, "compiled"), **options)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -96,11 +96,6 @@ def test_results_keep_their_precision(dtype: str) -> None:
         assert np.asarray(result).dtype == dtype
 
 
-def test_without_messages_python_calls_the_dispatcher_itself() -> None:
-    made = compile_of(half("float64"))
-    assert made.call is made.dispatcher
-
-
 def test_other_compiled_code_may_call_it() -> None:
     """With numbers of other kinds too: they are converted, and nothing is compiled anew."""
     dispatcher = compile_of(half("float64")).dispatcher
@@ -111,15 +106,6 @@ def test_other_compiled_code_may_call_it() -> None:
 
     assert caller(3.0) == 2.0
     assert len(dispatcher.signatures) == 1
-
-
-def test_an_array_of_another_kind_is_refused() -> None:
-    x = Var("x", Array("float64", 1))
-    b = Builder()
-    call = compile_of(finish("first", [x], b, b.load(x, integer(0)))).call
-    assert call(np.ones(3)) == 1.0
-    with pytest.raises(TypeError, match="No matching definition"):
-        call(np.ones(6)[::2])
 
 
 def checked() -> Function:

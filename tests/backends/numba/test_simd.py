@@ -19,11 +19,13 @@ import pytest
 from llvmlite import ir
 
 import chainrule as cr
-from chainrule.backends.numba import simd
+from chainrule.backends.numba import simd, symbols
+from chainrule.backends.numba.compile import compiled
+from chainrule.backends.python import write
 
 ROOT = Path(__file__).parents[3]
 ULPS = 4
-HERE = bool(simd.variants())
+HERE = bool(simd.available("exp"))
 needs_vectors = pytest.mark.skipif(not HERE, reason="no libmvec, or a processor without AVX2")
 
 # What it is called, what it is, and magnitudes to try it at.
@@ -141,10 +143,7 @@ def softplus(x: Any) -> Any:
 
 def machine_code(jitted: Any) -> str:
     (found,) = next(iter(jitted._programs.values()))
-    run = found.run
-    while not hasattr(run, "inspect_asm"):  # what hands it its workspace
-        run = next(c.cell_contents for c in run.__closure__ if callable(c.cell_contents))
-    return "".join(run.inspect_asm().values())
+    return "".join(compiled(write(found.function, "compiled")).dispatcher.inspect_asm().values())
 
 
 @needs_vectors
@@ -194,8 +193,8 @@ def total(x):
     return s
 made = cr.jit(total)
 value = made(np.zeros(1001))
-from chainrule.backends.numba import simd
-print(value, found[0] is not None, bool(simd.variants()))
+from chainrule.backends.numba import symbols
+print(value, found[0] is not None, symbols.vectors() is not None)
 """
 
 
@@ -225,17 +224,14 @@ def test_cached_code_runs_only_where_its_vectors_are(tmp_path: Path) -> None:
 @pytest.fixture
 def pretending(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """The same library on a processor with other features."""
-    cached = [simd.available, simd.variants]
 
     def pretend(features: str) -> None:
         monkeypatch.setattr(simd, "_features", lambda: features.split(","))
-        for function in cached:
-            function.cache_clear()
+        simd.available.cache_clear()
 
     yield pretend
     monkeypatch.undo()
-    for function in cached:
-        function.cache_clear()
+    simd.available.cache_clear()
 
 
 @needs_vectors
@@ -288,4 +284,4 @@ def _assembled(text: str, processor: str) -> str:
 def test_nothing_is_loaded_where_it_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAINRULE_SIMD", "0")
     monkeypatch.setattr(ctypes, "CDLL", None)
-    assert simd._library.__wrapped__() is None
+    assert symbols.vectors.__wrapped__() is None

@@ -1,12 +1,10 @@
-"""Written programs as machine code.
+"""Written programs as machine code, by Numba.
 
-`compiled` hands the functions of a `Source` to Numba, with the types the program was written for. Arrays are
-C-contiguous and writable. Numbers come back as Python's, in single precision as NumPy's.
+`compiled` hands the functions of a `Source` to Numba, with the types the program was written for.
 """
 
 from __future__ import annotations
 
-import builtins
 import functools
 import re
 from collections.abc import Callable
@@ -14,34 +12,38 @@ from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import numba
-import numpy as np
 from numba import types
-from numba.core.caching import NullCache
+from numba.core import serialize
 
 from chainrule.backends import support
 from chainrule.backends.compile import module_of
-from chainrule.backends.numba import simd, special
-from chainrule.backends.numba.machine import MachineCode
+from chainrule.backends.numba import linalg, machine, simd, special, stack, tapes
+from chainrule.backends.numba.program import boundary
 from chainrule.backends.python import Signature, Source
-from chainrule.ir.nodes import Array, Scalar, Type
+from chainrule.ir.nodes import Array, Type
 
 __all__ = ["Compiled", "compiled"]
 
-_SINGLE = (Scalar("float32"), Scalar("complex64"))  # which Numba returns as Python's numbers
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
+# Only the loops that say so.
+_PARALLEL = dict.fromkeys(
+    ["comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil"], False
+)
+_PARALLEL["prange"] = True
 _FAST: dict[Any, Any] = {"sums": {"contract"}, True: True, False: False}
 
 
 class Compiled(NamedTuple):
-    """A compiled program: what Python calls, what compiled code calls, and whether it was found on disk."""
+    """A compiled program: what Python calls, and what compiled code calls."""
 
     call: Callable[..., Any]
     dispatcher: Any
-    cached: bool
 
 
-def compiled(source: Source, *, fastmath: bool | str = "sums", cache: bool = True, vectorise: bool = True) -> Compiled:
-    """Compile `source`, or find it compiled.
+def compiled(
+    source: Source, *, fastmath: bool | str = "sums", vectorise: bool = True, name: str | None = None
+) -> Compiled:
+    """Compile `source`.
 
     Parameters
     ----------
@@ -49,10 +51,10 @@ def compiled(source: Source, *, fastmath: bool | str = "sums", cache: bool = Tru
         Of the stage "compiled", for the shortest compilation.
     fastmath : {"sums", True, False}
         Whether rounding may change: only by fused operations, freely, or not at all.
-    cache : bool
-        Keep the machine code on disk.
     vectorise : bool
         Let loops call libmvec. Not for code that others keep on disk: it crashes where libmvec is not loaded.
+    name : str, optional
+        Under which the machine code is kept on disk.
 
     Examples
     --------
@@ -61,7 +63,7 @@ def compiled(source: Source, *, fastmath: bool | str = "sums", cache: bool = Tru
     >>> from chainrule.ir.nodes import Function, Var
     >>> x, b = Var("x", FLOAT), Builder()
     >>> f = Function("f", (x,), b.block, (b.let("multiply", x, x),))
-    >>> compiled(write(f, "compiled"), cache=False).call(3.0)
+    >>> compiled(write(f, "compiled")).call(3.0)
     9.0
     """
     options = {**_OPTIONS, "fastmath": _FAST[fastmath]}
@@ -72,18 +74,29 @@ def compiled(source: Source, *, fastmath: bool | str = "sums", cache: bool = Tru
         names["support"] = _helpers(fastmath, vectorise)
     if vectorise:
         names.update({name: module for name, module in _elementary().items() if name in names})
-    for name in source.signatures:
-        names[name] = numba.njit(**options)(names[name])
+        _use_lapack(source.text, names)
+    for function in source.signatures:
+        several: dict[str, Any] = {"parallel": _PARALLEL} if source.parallel and function == source.entry else {}
+        names[function] = numba.njit(**options, **several)(names[function])
+    for function, signature in source.signatures.items():
+        if signature.grounded:
+            names[function].compile(_signature(signature))
     entry = names[source.entry]
-    entry._cache = MachineCode(source, options) if cache else NullCache()
-    found = cache and entry._cache.hit
-    if not found:
-        for name, signature in source.signatures.items():
-            if signature.grounded:
-                names[name].compile(_signature(signature))
-    entry.compile(tuple(_type(p) for p in source.signatures[source.entry].params))
+    call = entry.compile(tuple(_type(p) for p in source.signatures[source.entry].params))
     entry.disable_compile()
-    return Compiled(_boundary(source, entry), entry, found)
+    if name is not None:
+        (made,) = entry.overloads.values()
+        machine.save(name, made, serialize.dumps)
+    return Compiled(boundary(source, call), entry)
+
+
+def _use_lapack(text: str, names: dict[str, Any]) -> None:
+    """Put our functions of matrices where the text finds them; a text without does not import SciPy."""
+    for name, part in (("np", "linalg"), ("support", "matmul")):
+        if f"{name}.{part}" in text and linalg.is_usual():
+            made, module = ModuleType(name), linalg.module()
+            vars(made).update(vars(names[name]), **{part: module if part == "linalg" else module.matmul})
+            names[name] = made
 
 
 def _elementary() -> dict[str, ModuleType]:
@@ -99,6 +112,7 @@ def _helpers(fastmath: bool | str, vectorise: bool) -> ModuleType:
     for name in support.__all__:
         function = FunctionType(getattr(support, name).__code__, names, name)
         setattr(made, name, numba.njit(**_OPTIONS, fastmath=_FAST[fastmath])(function))
+    vars(made).update(stack_floor=stack.stack_floor, is_deep=stack.is_deep, **tapes.functions(_OPTIONS))
     if fastmath == "sums":
         vars(made).update(plus=simd.plus, minus=simd.minus)
     return made
@@ -114,24 +128,3 @@ def _signature(signature: Signature) -> Any:
     several: Any = types.Tuple
     result = results[0] if len(results) == 1 else several(results) if results else types.none
     return result(*map(_type, signature.params))
-
-
-def _boundary(source: Source, dispatcher: Any) -> Callable[..., Any]:
-    """`dispatcher`, with the results and the exceptions that Python should see."""
-    results = source.signatures[source.entry].results
-    kinds = [np.dtype(r.dtype).type if r in _SINGLE else None for r in results]
-    raised = tuple(getattr(builtins, name) for name in source.exceptions)
-    if not raised and not any(kinds):
-        return dispatcher  # type: ignore[no-any-return]
-
-    def call(*args: Any) -> Any:
-        try:
-            made = dispatcher(*args)
-        except raised as error:
-            error.args = ("".join(map(str, error.args)),)
-            raise
-        if len(kinds) == 1:
-            return kinds[0](made) if kinds[0] else made
-        return tuple(kind(m) if kind else m for kind, m in zip(kinds, made, strict=True))
-
-    return call

@@ -8,24 +8,22 @@ A vector's results are within 4 units in the last place of the exact ones, and s
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import math
-import os
 import types as python_types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from llvmlite.binding import add_symbol
 from numba import types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-__all__ = ["available", "math_module", "minus", "numpy_module", "plus", "provide", "variants"]
+from chainrule.backends.numba.symbols import provide, vector, vectors
 
-_LIBRARY = "libmvec.so.1"
+__all__ = ["available", "math_module", "minus", "numpy_module", "plus"]
+
 # What NumPy calls it -> what C does.
 _NAMES = {
     "arccos": "acos",
@@ -67,21 +65,6 @@ class Variant(NamedTuple):
 
 
 @functools.cache
-def _library() -> Any:
-    """libmvec, which is loaded once and stays; None where there is none."""
-    if os.environ.get("CHAINRULE_SIMD") == "0":
-        return None
-    try:
-        return ctypes.CDLL(_LIBRARY)
-    except OSError:
-        return None
-
-
-def _address(symbol: str) -> int | None:
-    found = getattr(_library(), symbol, None)
-    return None if found is None else ctypes.cast(found, ctypes.c_void_p).value
-
-
 def _features() -> list[str]:
     """What the processor that Numba compiles for has."""
     return cpu_target.target_context.codegen().magic_tuple()[2].split(",")  # type: ignore[no-any-return]
@@ -90,29 +73,16 @@ def _features() -> list[str]:
 @functools.cache
 def available(name: str, size: int = 8) -> tuple[Variant, ...]:
     """The variants of C's function `name` of numbers of `size` bytes that this process may call, wide ones first."""
-    if _library() is None:
+    if vectors() is None:
         return ()
     features = _features()
     letters = "vv" if name in _OF_TWO else "v"
     found = []
     for feature, letter, width in _SETS:
         variant = Variant(f"_ZGV{letter}N{width // size}{letters}_{_scalar(name, size)}", width // size)
-        if feature in features and _address(variant.symbol) is not None:
+        if feature in features and vector(variant.symbol) is not None:
             found.append(variant)
     return tuple(found)
-
-
-@functools.cache
-def variants() -> tuple[str, ...]:
-    """The symbols of all available variants: what compiled code depends on."""
-    names = (*_NAMES.values(), *_MATH.values())
-    return tuple(v.symbol for name in names for size in (8, 4) for v in available(name, size))
-
-
-def provide(symbol: str) -> None:
-    """Make `symbol` known to LLVM if it is an available variant."""
-    if symbol in variants():
-        add_symbol(symbol, _address(symbol))
 
 
 @functools.cache
@@ -206,16 +176,16 @@ def _declared(module: Any, name: str, size: int, count: int) -> Any:
         return module.globals[scalar]
     function = ir.Function(module, ir.FunctionType(number, [number] * count), scalar)
     found = available(name, size)
-    vectors = []
+    kept = []
     for symbol, lanes in found:
         provide(symbol)
         vector = ir.VectorType(number, lanes)
-        vectors.append(ir.Function(module, ir.FunctionType(vector, [vector] * count), symbol))
+        kept.append(ir.Function(module, ir.FunctionType(vector, [vector] * count), symbol))
     letters = "v" * count
     names = ",".join(f"_ZGV_LLVM_N{lanes}{letters}_{scalar}({symbol})" for symbol, lanes in found)
     for attribute in (*_ATTRIBUTES, f'"vector-function-abi-variant"="{names}"'):
         set.add(function.attributes, attribute)  # the method of the class knows names only, and not all
-    _keep(module, vectors)
+    _keep(module, kept)
     return function
 
 

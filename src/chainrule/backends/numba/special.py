@@ -1,7 +1,6 @@
 """SciPy's special functions in compiled code: the C functions behind `scipy.special.cython_special`.
 
-Compiled code calls them by a symbol, not by an address, so that it may be kept on disk; `provide` tells LLVM where
-a symbol is in this process.
+Compiled code calls them by a symbol, not by an address, so that it may be kept on disk.
 """
 
 from __future__ import annotations
@@ -13,22 +12,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import numba
-from llvmlite.binding import add_symbol
 from numba import types
-from numba.extending import get_cython_function_address
 
+from chainrule.backends.numba.symbols import of_scipy, provide
 from chainrule.errors import UnsupportedError
 
-__all__ = ["module", "provide"]
+__all__ = ["module"]
 
 _MODULE = "scipy.special.cython_special"
-_PREFIX = "chainrule."
-
-
-def provide(symbol: str) -> None:
-    """Make `symbol` known to LLVM if it is one of ours."""
-    if symbol.startswith(_PREFIX):
-        add_symbol(symbol, get_cython_function_address(_MODULE, symbol.removeprefix(_PREFIX)))
 
 
 def module(names: Iterable[str], options: dict[str, Any]) -> python_types.ModuleType:
@@ -41,8 +32,9 @@ def module(names: Iterable[str], options: dict[str, Any]) -> python_types.Module
 
 def _compiled(name: str, **options: Any) -> Any:
     key, count = _exported(name)
-    provide(_PREFIX + key)
-    external: Any = types.ExternalFunction(_PREFIX + key, types.float64(*[types.float64] * count, types.int32))
+    symbol = of_scipy(_MODULE, key)
+    provide(symbol)
+    external: Any = types.ExternalFunction(symbol, types.float64(*[types.float64] * count, types.int32))
 
     def one(x: Any) -> Any:
         return external(x, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cmath
+import functools
 import math
 from typing import Any
 
@@ -67,7 +68,7 @@ def rounded(frame: Any, a: Any, decimals: Any = None) -> Any:
 
 
 _MATH = {
-    "sqrt exp expm1 log2 log10 log1p sin cos tan sinh cosh tanh copysign hypot degrees radians fabs": None,
+    "sqrt exp expm1 log2 log10 log1p sin cos tan sinh cosh tanh copysign degrees radians fabs": None,
     "asin acos atan asinh acosh atanh": "arc",
 }
 for _names, _prefix in _MATH.items():
@@ -85,7 +86,7 @@ for _n in ("isnan", "isinf", "isfinite"):
     handles(getattr(math, _n))(lambda frame, x, _op=_n: one(frame, _op, x, weak=True))
 handles(math.exp2)(lambda frame, x: one(frame, "exp2", x, weak=True))
 handles(math.fmod)(lambda frame, x, y: one(frame, "fmod", x, y, weak=True))
-handles(math.erf)(lambda frame, x: run(frame, recipes.erf, x))
+handles(math.cbrt)(lambda frame, x: one(frame, "cbrt", x, weak=True))
 for _n in ("floor", "ceil", "trunc"):
     handles(getattr(math, _n))(
         lambda frame, x, _op=_n: cast(frame.ctx, one(frame, _op, x, weak=True), "int64", weak=True)
@@ -98,12 +99,25 @@ def _log(frame: Any, x: Any, base: Any = None) -> Any:
     return value if base is None else apply(frame.ctx, "divide", value, one(frame, "log", base, weak=True), weak=True)
 
 
+@handles(math.hypot)
+def _hypot(frame: Any, *coordinates: Any) -> Any:
+    first, *more = coordinates or (number(0.0),)
+    if not more:
+        return one(frame, "absolute", cast(frame.ctx, first, "float64", weak=True), weak=True)
+    return functools.reduce(lambda total, c: one(frame, "hypot", total, c, weak=True), more, first)
+
+
+@handles(math.prod)
+def _prod(frame: Any, items: Any, *, start: Any = None) -> Any:
+    total = product(frame, items)
+    return total if start is None else one(frame, "multiply", start, total, weak=True)
+
+
 @handles(math.fsum)
 def _fsum(frame: Any, a: Any) -> Any:
     raise frame.ctx.fail("math.fsum rounds once for all terms; use sum or np.sum")
 
 
-handles(math.prod)(lambda frame, a: product(frame, a))
 handles(math.dist)(lambda frame, p, q: run(frame, recipes.distance, p, q))
 
 for _function, _op in (

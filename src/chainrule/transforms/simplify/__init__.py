@@ -1,10 +1,11 @@
 """Making a program smaller and faster without changing what it computes, to the last bit.
 
-`simplify` runs the passes of this package, twice: what is known or computed twice goes (`fold`), and what nobody
-needs (`dead`); cells that a loop works on become scalars (`promote`), stores that are overwritten go (`stores`), what
-does not change in a loop moves out (`hoist`). Results, exceptions, prints and what is written to the arguments stay
-what they are, in their order; not so where a program is in error: an index out of bounds in a load that nobody needs,
-or extents that do not fit. Arguments that are written to are taken not to share memory with others.
+`simplify` makes loops of linear recursion (`recursion`) and runs the passes of this package, twice: what is known
+or computed twice goes (`fold`), and what nobody needs (`dead`); cells that a loop works on become scalars
+(`promote`), stores that are overwritten go (`stores`), what does not change in a loop moves out (`hoist`). Results,
+exceptions, prints and what is written to the arguments stay what they are, in their order; not so where a program
+is in error: an index out of bounds in a load that nobody needs, or extents that do not fit. Arguments that are
+written to are taken not to share memory with others.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import dataclasses
 
 from chainrule.ir.nodes import Call, Function, Node
 from chainrule.ir.walk import nodes_of
+from chainrule.transforms.recursion import looped
 from chainrule.transforms.simplify.dead import without_dead
 from chainrule.transforms.simplify.fold import folded
 from chainrule.transforms.simplify.hoist import hoisted
@@ -44,6 +46,7 @@ def simplify(function: Function) -> Function:
         t = multiply(y, y)
         return t
     """
+    function = looped(function)
     calls: dict[Function, Function] = {}
     waiting = [function]
     while waiting:

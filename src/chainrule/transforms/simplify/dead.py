@@ -28,6 +28,7 @@ from chainrule.ir.nodes import (
     Op,
     Print,
     Raise,
+    Reserve,
     Var,
     View,
     While,
@@ -143,8 +144,13 @@ class _Marks:
                 self.need((test,))
             case For(lower=lower, upper=upper, step=step):
                 self.need((lower, upper, step))
-            case View() | Dim():
+            case View():
                 self.need(reads(thing), elements=False)
+            case Dim(array=array):
+                self.need(reads(thing), elements=False)
+                for writer in self.writers.get(self.roots[array], ()):
+                    if isinstance(writer, (Reserve, Call)):  # what makes it larger
+                        self.mark(writer)
             case Copy() | AddInto() | Op() | Call() | Print():
                 self.need(reads(thing))
             case _:

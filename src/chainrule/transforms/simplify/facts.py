@@ -6,8 +6,8 @@ is taken to fit its 64 bits.
 
 from __future__ import annotations
 
-from chainrule.ir.nodes import Alloc, Atom, Const, Dim, For, Function, Let, Reserve, Var
-from chainrule.ir.walk import nodes_of
+from chainrule.ir.nodes import Alloc, Atom, Const, Dim, For, Function, Let, Var
+from chainrule.ir.walk import growing, nodes_of
 
 __all__ = ["Facts", "Index", "key", "offset"]
 
@@ -41,7 +41,6 @@ class Facts:
         self.loops: dict[Var, For] = {}
         self.extents: dict[tuple[Var, int], Atom] = {}
         self.lengths: set[Var] = set()
-        growing = set()
         for node in nodes_of(function.body):
             match node:
                 case Let():
@@ -55,9 +54,8 @@ class Facts:
                     self.extents[node.array, node.axis] = node.out
                 case Alloc():
                     self.extents.update(((node.out, axis), extent) for axis, extent in enumerate(node.shape))
-                case Reserve():
-                    growing.add(node.array)
-        self.extents = {cell: extent for cell, extent in self.extents.items() if cell[0] not in growing}
+        longer = growing(function)
+        self.extents = {cell: extent for cell, extent in self.extents.items() if cell[0] not in longer}
 
     def sum(self, atom: Atom, plus: int = 0) -> Sum:
         while isinstance(atom, Var) and atom in self.offsets:

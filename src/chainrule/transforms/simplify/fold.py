@@ -31,14 +31,13 @@ from chainrule.ir.nodes import (
     Load,
     Merge,
     Node,
-    Reserve,
     Slice,
     Store,
     Var,
     View,
     While,
 )
-from chainrule.ir.walk import defines, effects, nodes_of, roots_of
+from chainrule.ir.walk import defines, effects, growing, roots_of
 from chainrule.transforms.simplify.facts import Facts, Index, key, offset
 from chainrule.transforms.simplify.walk import Substitution
 
@@ -69,7 +68,7 @@ class _Folder(Substitution):
         self.shared: dict[object, Var] = {}  # what has been computed
         self.names: list[object] = []  # the keys of `shared` in their order
         self.cells: dict[Var, dict[object, tuple[Var, Index, Atom]]] = {}  # what is in memory, by root
-        self.growing = {n.array for n in nodes_of(function.body) if isinstance(n, Reserve)}
+        self.growing = growing(function)
         self.former = roots_of(function)
         self.roots = {p: p for p in function.params if isinstance(p.type, Array)}
 

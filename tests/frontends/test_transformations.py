@@ -1,0 +1,45 @@
+"""Transformations inside programs: Jacobians by several columns at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+
+
+def three(x, s):
+    y = np.zeros((len(x), 2))
+    for i in range(len(x)):
+        y[i, 0] = np.sin(x[i]) * s
+        y[i, 1] = x[i - 1] * x[i] ** 2
+    return y
+
+
+@pytest.mark.parametrize("n", [1, 15, 16, 18, 21])
+def test_columns_are_computed_several_at_a_time(n: int) -> None:
+    """Any number of columns, of arrays and numbers together."""
+    x = np.linspace(0.2, 1.4, n)
+    by_x, by_s = cr.jit(cr.jacfwd(three, argnums=(0, 1)), backend="python")(x, 0.7)
+    np.testing.assert_allclose(by_x, cr.numerical.jacobian(lambda x: three(x, 0.7), x), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(by_s, np.stack([np.sin(x), np.zeros(n)], axis=1), rtol=1e-13)
+    np.testing.assert_array_equal(cr.jit(cr.jacfwd(three), backend="python")(x, 0.7), by_x)
+
+
+def test_a_hessian_by_several_columns() -> None:
+    x = np.linspace(-0.5, 0.8, 17)
+
+    def f(x):
+        return np.sum(x[1:] * np.exp(x[:-1])) ** 2
+
+    np.testing.assert_allclose(cr.jit(cr.hessian(f), backend="python")(x), cr.hessian(f)(x), rtol=1e-12, atol=1e-12)
+
+
+def test_columns_of_numbers() -> None:
+    def f(a, b, c, d, e):
+        return (a * b * c * d * e, np.sin(a) + e)
+
+    args = (0.3, 0.5, 0.7, 0.9, 1.1)
+    found = cr.jit(cr.jacfwd(f, argnums=tuple(range(5))), backend="python")(*args)
+    expected = cr.jacfwd(f, argnums=tuple(range(5)))(*args)
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
