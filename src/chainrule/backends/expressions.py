@@ -260,6 +260,8 @@ def operation(op: str, args: Sequence[Expression], dtypes: Sequence[str], out: s
 def _cast(value: Expression, kind: str, out: str) -> Expression:
     if out == "bool":
         return infix("!=", COMPARE, value, constant(0, Scalar(kind)))
+    if kind == out == "int64":  # it is not negative
+        return call("np.uintp", value)
     if kind == "bool" and out != "int64":
         value = call("int", value)  # Numba makes no float of a bool
     return call(_CAST[out], value)

@@ -40,6 +40,7 @@ from chainrule.transforms.parallel import parallelised
 from chainrule.transforms.reverse import vjp
 from chainrule.transforms.simplify import simplify
 from chainrule.transforms.stretches import stretched
+from chainrule.transforms.unsigned import unsigned
 
 __all__ = ["Jitted", "Specialisation", "innermost", "jit", "source"]
 
@@ -218,7 +219,7 @@ def _compiled(function: Any, parallel: bool) -> tuple[Source, Callable[..., Any]
     """The text that Numba gets, and what makes a function like `function` of the compiled one."""
     parts = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     function = parallelised(function, parts) if parallel and parts > 1 else function
-    function, dtypes = with_rooms(fissioned(stretched(function)))
+    function, dtypes = with_rooms(unsigned(fissioned(stretched(function))))
     spacious = with_workspace(function)
 
     def wrap(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,11 +11,13 @@ from typing import Any
 
 from chainrule.ir.build import INT
 from chainrule.ir.nodes import (
+    Alloc,
     Atom,
     Carry,
     Const,
     Dim,
     For,
+    If,
     Incr,
     Let,
     Load,
@@ -23,12 +25,13 @@ from chainrule.ir.nodes import (
     Reserve,
     Slice,
     Store,
+    Undef,
     Var,
     View,
     While,
 )
 from chainrule.ir.walk import is_number, nodes_of
-from chainrule.transforms.places import Places, Region
+from chainrule.transforms.places import Place, Places, Region
 
 __all__ = ["Form", "Indices"]
 
@@ -59,6 +62,7 @@ class Indices:
         self._dims: dict[tuple[Var, int], Var] = {}
         self._writers: dict[Var, list[Node]] = {}
         self._final: dict[Node, bool] = {}
+        self._sizes: dict[Var, bool] = {}
         for node in nodes_of(places.body.block):
             if node in places.positions and not isinstance(node, (For, While)):
                 for memory in places.writes(node):
@@ -105,6 +109,8 @@ class Indices:
 
     def not_negative(self, atom: Atom) -> bool:
         """Whether `atom` is certain to be at least 0."""
+        if isinstance(atom, Undef):
+            return False
         return self._not_negative(self.form(atom))
 
     def _not_negative(self, form: Form) -> bool:
@@ -125,13 +131,41 @@ class Indices:
 
     def _size(self, var: Var) -> bool:
         """Whether `var` is by its nature no negative number."""
-        node = self.places.places[var].node
+        known = self._sizes.get(var)
+        if known is None:
+            self._sizes[var] = False  # as long as it is not proved
+            known = self._sizes[var] = self._is_size(var, self.places.places[var])
+        return known
+
+    def _is_size(self, var: Var, place: Place) -> bool:
+        node, owner = place.node, place.region.owner
+        if node is None and isinstance(owner, (For, While)):
+            return any(c.param is var and self._rises(c) for c in owner.carries)
         match node:
             case Let(op="maximum", args=args):
                 return any(self.not_negative(a) for a in args)
             case Let(op="minimum" | "multiply", args=args):
                 return all(self.not_negative(a) for a in args)
+            case Load(array=array):
+                return self._holds_sizes(self.places.memory(array))
+            case If(merges=merges):
+                return any(m.out is var and self.not_negative(m.then) and self.not_negative(m.orelse) for m in merges)
+            case For(carries=carries) | While(carries=carries):
+                return any(c.out is var and self._rises(c) for c in carries)
         return isinstance(node, Dim)
+
+    def _rises(self, carry: Carry) -> bool:
+        """Whether an integer that is carried starts at 0 or above and never falls."""
+        if carry.param.type != INT or isinstance(carry.next, Undef) or not self.not_negative(carry.init):
+            return False
+        return self._not_negative(self.form(carry.next).plus(self.form(carry.param), -1))
+
+    def _holds_sizes(self, memory: Var) -> bool:
+        """Whether the program makes an array of integers and stores no negative ones."""
+        writers = [w for w in self._writers.get(memory, ()) if not isinstance(w, Reserve)]
+        node = self.places.places[memory].node
+        made = isinstance(node, Alloc) and (node.fill is None or node.fill.value >= 0)
+        return made and all(isinstance(w, Store) and self.not_negative(w.value) for w in writers)
 
     def _loop(self, var: Var) -> For | None:
         owner = self.places.places[var].region.owner

@@ -26,6 +26,7 @@ from chainrule.ir.nodes import (
     For,
     Function,
     If,
+    Let,
     Node,
     Print,
     Raise,
@@ -37,7 +38,8 @@ from chainrule.ir.nodes import (
 from chainrule.ir.walk import nodes_of
 from chainrule.transforms.fission import fissioned
 from chainrule.transforms.order import Order
-from chainrule.transforms.strips import strip_of
+from chainrule.transforms.strips import loop_of, strip_of
+from chainrule.transforms.unsigned import unsigned
 
 __all__ = ["parallelised"]
 
@@ -131,7 +133,9 @@ class _Divider:
         zeros = [constant(0, c.param.type.dtype) for c in loop.carries]
         own = [_row(body, rooms[a], number) if a in rooms else a for a in args]
         outs = tuple(Var(c.out.hint, c.out.type) for c in loop.carries)
-        body.emit(Call(outs, fissioned(part), (*bounds, *zeros, *own)))
+        if up and self.order.indices.not_negative(loop.lower):
+            part = _from_zero(part)
+        body.emit(Call(outs, unsigned(fissioned(part)), (*bounds, *zeros, *own)))
         for array, out in zip(sums, outs, strict=True):
             body.store(array, [number], out)
         build.emit(For(number, integer(0), parts, integer(1), body.block, parallel=True))
@@ -165,6 +169,14 @@ class _Divider:
         loop = For(part, integer(0), parts, integer(1), inner.block)
         loop.carries.append(Carry(total, init, after, out))
         build.emit(loop)
+
+
+def _from_zero(part: Function) -> Function:
+    """`part`, which shows that its indices are not negative."""
+    loop, lower = loop_of(part), Var("lower", INT)
+    first = Let(lower, "maximum", (loop.lower, integer(0)), line=loop.line)
+    nodes = [first, *(dataclasses.replace(loop, lower=lower) if n is loop else n for n in part.body)]
+    return dataclasses.replace(part, body=Block(nodes))
 
 
 def _trips(loop: For) -> int:

@@ -1,8 +1,8 @@
 """Reverse mode: a program that runs forwards and then backwards, from cotangents of its results to its parameters'.
 
-The reverse sweep is in `sweep`, what it needs of the primal one in `demand` and `residuals`. Sweeps are cheap: a
-few are tried under different plans, and the one is taken that keeps least. The result is an ordinary program,
-which can be transformed again.
+The reverse sweep is in `sweep`, what it needs of the primal one in `demand`, `residuals` and `tape`. Sweeps are
+cheap: a few are tried under different plans, and the one is taken that keeps least. The result is an ordinary
+program, which can be transformed again.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def vjp(function: Function, active: Sequence[bool], memory: int | None = None) -
 
 
 class Reversal:
-    """The reverse of a function, and of those that it calls, with tapes of `dtypes`."""
+    """The reverse of a function, and of those that it calls; `dtypes` are those of the tapes."""
 
     def __init__(
         self, function: Function, active: Sequence[bool], memory: int | None = None, dtypes: tuple[str, ...] = ()
@@ -73,6 +73,7 @@ class Reversal:
         self._strips: list[Function] = []
         self._pullbacks: dict[Function, Function] = {}
         self._recordings: dict[Function, Function] = {}
+        self._taped = taped(function)
 
     def vjp(self, active: Sequence[bool]) -> Function:
         primal = prepare(self.function, self.carrying)
@@ -95,7 +96,9 @@ class Reversal:
 
         Its parameters are those of `function`, the shadows of its active arrays, which it brings from their state
         after the call to that before, and the cotangents of its active results, which it may overwrite. Its
-        results are the cotangents of its active scalars.
+        results are the cotangents of its active scalars. It computes again what it needs, unless that is on tapes:
+        then the counters and the tapes are parameters, the counters before the call results, and what the arrays
+        that the function writes to hold does not matter.
         """
         made = self._pullbacks.get(function)
         if made is None and self.on_tape(function):
@@ -129,7 +132,7 @@ class Reversal:
     def on_tape(self, function: Function) -> bool:
         """Whether a function keeps on tapes what its pullback needs."""
         results = any(r in self.carrying for r in function.results)
-        return taped(function) and (results or not self.carrying.isdisjoint(function.writes))
+        return function in self._taped and (results or not self.carrying.isdisjoint(function.writes))
 
     def recording(self, function: Function) -> Function:
         """The function that keeps on tapes what its pullback needs."""

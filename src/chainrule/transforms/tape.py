@@ -112,13 +112,25 @@ class Tapes:
         return value if value.type == var.type else build.let("not_equal", value, integer(0), hint=var.hint)
 
 
-def taped(function: Function) -> bool:
-    """Whether `function` calls itself, and is not of those that repeat what they could keep."""
-    reached: dict[Function, None] = {}
+def taped(function: Function) -> frozenset[Function]:
+    """What `function` calls that calls itself, with all that this calls in turn.
+
+    Not functions that repeat what they could keep, and those with a rule.
+    """
+    reached: dict[Function, set[Function]] = {}
+    for f in _called(function):
+        reached[f] = set(_called(f))
+    cyclic = [f for f, inner in reached.items() if f in inner and not any(g.divides for g in inner)]
+    return frozenset(g for f in cyclic for g in reached[f])
+
+
+def _called(function: Function) -> Iterator[Function]:
+    """What `function` calls, directly or not."""
+    reached: set[Function] = set()
     waiting = [function]
     while waiting:
         for node in nodes_of(waiting.pop().body):
             if isinstance(node, Call) and node.function.rule is None and node.function not in reached:
-                reached[node.function] = None
+                reached.add(node.function)
                 waiting.append(node.function)
-    return function in reached and not any(f.divides for f in reached)
+                yield node.function
