@@ -25,15 +25,17 @@ STATUS = Path("/proc/self/status")
 def measured(name: str, sizes: int) -> tuple[float, float, list[int]]:
     """Seconds to the first result without and with machine code on disk, and bytes for each size."""
     with tempfile.TemporaryDirectory() as folder:
-        cold, *warm = [_child(name, 0, folder)["seconds"] for _ in range(4)]
-        return cold, sorted(warm)[1], [_child(name, k, folder)["bytes"] for k in range(sizes)]
+        settings = {"CHAINRULE_CACHE_DIR": folder}
+        cold, *warm = [_child(name, 0, settings)["seconds"] for _ in range(4)]
+        settings["MALLOC_MMAP_THRESHOLD_"] = "65536"  # large arrays get pages of their own, not freed memory
+        return cold, sorted(warm)[1], [_child(name, k, settings)["bytes"] for k in range(sizes)]
 
 
-def _child(name: str, number: int, folder: str) -> dict[str, Any]:
-    """Run this file; large arrays get pages of their own, so that none hides in memory that was freed before."""
-    environment = os.environ | {"CHAINRULE_CACHE_DIR": folder, "MALLOC_MMAP_THRESHOLD_": "65536"}
+def _child(name: str, number: int, settings: dict[str, str]) -> dict[str, Any]:
+    """Run this file in a new process with these settings in its environment."""
     command = [sys.executable, __file__, name, str(number)]
-    return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+    done = subprocess.run(command, env=os.environ | settings, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
 
 
 def main() -> None:

@@ -43,3 +43,25 @@ def test_columns_of_numbers() -> None:
     found = cr.jit(cr.jacfwd(f, argnums=tuple(range(5))), backend="python")(*args)
     expected = cr.jacfwd(f, argnums=tuple(range(5)))(*args)
     np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+def test_what_a_result_does_not_depend_on_is_a_structural_zero() -> None:
+    """A pole of one result does not touch another, nor does an argument that is not differentiated."""
+
+    def f(x, y):
+        return x * x, x / y
+
+    for transformation in (cr.jacrev, cr.jacfwd):
+        compiled = cr.jit(transformation(f, argnums=(0, 1)), backend="python")
+        first, second = compiled(3.0, 0.0)
+        assert first == (6.0, 0.0)
+        assert second == (np.inf, -np.inf)
+
+
+def test_the_auxiliary_result_is_not_differentiated() -> None:
+    def f(x, y):
+        return x * x, {"ratio": x / y, "row": np.ones(2) * x / y}
+
+    gradient, aux = cr.jit(cr.grad(f, argnums=(0, 1), has_aux=True), backend="python")(3.0, 0.0)
+    assert gradient == (6.0, 0.0)
+    assert aux["ratio"] == np.inf

@@ -76,6 +76,11 @@ def callee(nodes: list[Node], *results: Any, writes: frozenset[Var] = frozenset(
     return Function("g", (p,), Block(nodes), results, writes=writes)
 
 
+def longer(array: Var) -> Call:
+    """A call that makes `array` longer."""
+    return Call((), Function("g", (p,), Block([Reserve(p, ONE_MORE)]), (), writes=GROWN, grows=GROWN), (array,))
+
+
 def merge(then: list[Node], orelse: list[Node], *merges: Merge) -> If:
     return If(c, Block(then), Block(orelse), list(merges))
 
@@ -83,6 +88,7 @@ def merge(then: list[Node], orelse: list[Node], *merges: Merge) -> If:
 t, u, v, w, p = fresh(), fresh(), fresh(VECTOR), fresh(VECTOR), Var("p", VECTOR)
 table = fresh(Array("int64", 2))
 alloc = Alloc(v, (n,), ONE)
+ONE_MORE, GROWN = integer(1), frozenset([p])
 own = Alloc(w, (ZERO,), ONE)
 
 MALFORMED: dict[str, tuple[Function, str]] = {
@@ -174,6 +180,12 @@ MALFORMED: dict[str, tuple[Function, str]] = {
     "a call that returns one array twice": (lent(callee([own], w, w)), "storage of their own"),
     "an error in what is called": (lent(callee([let(t, "exp", u)])), "g: u|g: t"),
     "no statement": (program(Node()), "no statement"),
+    "a call that makes a parameter longer": (program(longer(a)), "no Alloc"),
+    "a call that makes longer what is viewed": (
+        program(alloc, View(w, v, "index", (ALL,)), longer(v)),
+        "may move",
+    ),
+    "growth that is no write": (Function("f", (p,), Block(), (), grows=GROWN), "not written to"),
     "writes of another": (Function("f", (), Block(), (), writes=frozenset([a])), "no parameters"),
 }
 
@@ -202,6 +214,7 @@ WELL_FORMED: dict[str, Callable[[], Function]] = {
         merge([alloc], [Copy(w, a)], Merge(p, v, w)), Store(p, (ZERO,), ONE), results=(p,)
     ),
     "a call that makes an array": lambda: lent(callee([own], w)),
+    "a call that makes longer": lambda: program(alloc, count([longer(v)]), results=(v,)),
     "reserve in a loop": lambda: program(alloc, count([Reserve(v, n)]), results=(v,)),
     "a constant of every dtype": lambda: program(
         results=tuple(

@@ -13,7 +13,22 @@ from chainrule.ir import ops
 from chainrule.ir.build import BOOL, FALSE, FLOAT, INT, TRUE, Builder, constant, integer
 from chainrule.ir.check import check
 from chainrule.ir.evaluate import evaluate
-from chainrule.ir.nodes import Array, Block, Check, Function, If, Let, Merge, Print, Raise, Reserve, Scalar, Undef, Var
+from chainrule.ir.nodes import (
+    Array,
+    Block,
+    Call,
+    Check,
+    Function,
+    If,
+    Let,
+    Merge,
+    Print,
+    Raise,
+    Reserve,
+    Scalar,
+    Undef,
+    Var,
+)
 from chainrule.ir.walk import nodes_of
 from tests.ir.programs import ALL, PROGRAMS, VECTOR, finish, loop, text
 
@@ -248,3 +263,14 @@ def test_a_probe_sees_every_value() -> None:
     f = PROGRAMS["horner"].function
     evaluate(f, [np.array([1.0, 2.0]), 3.0], lambda node, values: seen.append(values))
     assert seen == [(2,), (1,), (0.0,), (2.0,), (2.0,), (6.0,), (1.0,), (7.0,), (7.0,)]
+
+
+def test_what_a_call_makes_longer_is_longer_afterwards() -> None:
+    tape, size, n, b = Var("tape", Array("float64", 1)), Var("size", INT), Var("n", INT), Builder()
+    grown = frozenset([tape])
+    longer = Function("longer", (tape, size), Block([Reserve(tape, size)]), (), writes=grown, grows=grown)
+    r = b.alloc("float64", [integer(2)], fill=1.0)
+    b.emit(Call((), longer, (r, n)))
+    f = check(finish("f", (n,), b, r))
+    assert [len(evaluate(f, [k])[0]) for k in (1, 3, 9)] == [2, 4, 9]
+    assert evaluate(f, [9])[0][1] == 1.0

@@ -7,10 +7,12 @@ from tests.programs import (
     arrays,
     branches,
     calls,
+    everyday,
     linalg,
     loops,
     models,
     nested,
+    rebound,
     records,
     recursions,
     scalars,
@@ -23,4 +25,5 @@ from tests.programs.table import Program, flatten, programs_of, rebuild
 __all__ = ["MODULES", "PROGRAMS", "Program", "flatten", "rebuild"]
 
 MODULES = (scalars, branches, loops, writes, views, arrays, linalg, calls, recursions, records, nested, traps, models)
+MODULES += (rebound, everyday)
 PROGRAMS: list[Program] = [program for module in MODULES for program in programs_of(module)]

@@ -62,6 +62,11 @@ class Names:
         self.named[var] = self.fresh(hint)
         return self.named[var]
 
+    def own(self, var: Var) -> str:
+        """A name for `var`, which has none yet, that it shares with no other."""
+        self.named[var] = self.fresh(var.hint)
+        return self.named[var]
+
     def fresh(self, hint: str) -> str:
         """A name like `hint` that nothing else has."""
         return distinct(hint, self.used)

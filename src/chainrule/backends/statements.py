@@ -155,7 +155,8 @@ class Writer:
         """Write down what is held back and wanted."""
         for var in [v for v, held in self.pending.items() if wanted(held)]:
             held = self.pending.pop(var)
-            self.lines.append(Statement(f"{self.names[var]} = {held.text}", held.line))
+            # A name of its own: what is being written may read the one it could share.
+            self.lines.append(Statement(f"{self.names.own(var)} = {held.text}", held.line))
 
     def emit(self, text: str, body: list[Statement] | None = None) -> None:
         self.lines.append(Statement(text, self.line, body))

@@ -90,7 +90,10 @@ def reshape(ctx: Context, value: Any, shape: tuple[Atom, ...]) -> Any:
         ctx.check(ctx.let("equal", left, integer(0)), "ValueError", "cannot reshape array of size ", size)
     if not array.contiguous:
         base, array = array.base, materialise(ctx, copy_of(ctx, array))
-        ctx.frozen[array.base] = "a reshaped array that is not contiguous may be a copy or a view: copy it first"
+        ctx.frozen[array.base] = (
+            "an array that is not contiguous is a copy or a view once it is reshaped, and is written to: write to the "
+            "array itself by its own indices, or to `.reshape(...).copy()`"
+        )
         ctx.stand(array.base, base)
     return ctx.view(array, "reshape", dims, dims, True)
 

@@ -19,12 +19,12 @@ import numpy as np
 from chainrule.core.primitive import Primitive
 from chainrule.frontends import custom, indexing, methods, recursion, transformations
 from chainrule.frontends.arrays import array_of
-from chainrule.frontends.context import Context
+from chainrule.frontends.context import Context, Guard
 from chainrule.frontends.elementwise import apply, describe, materialise
 from chainrule.frontends.frames import Frame
 from chainrule.frontends.joins import leaves
 from chainrule.frontends.library import find
-from chainrule.frontends.library.special import elementwise_of
+from chainrule.frontends.library.special import elementwise_of, recipe_of
 from chainrule.frontends.outside import attribute_of, held, outside_value
 from chainrule.frontends.source import Parsed, read, unwrap
 from chainrule.frontends.values import (
@@ -91,6 +91,9 @@ def call_object(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]
         return _construct(frame, target, args, kwargs)
     if custom.is_custom(target):
         return custom.call_custom(frame, target, args, kwargs)
+    recipe = recipe_of(target)
+    if recipe is not None:
+        return _user_function(frame, recipe, args, kwargs)
     kind = transformations.kind_of(target)
     if kind is not None:
         return transformations.make(frame, kind, target, args, kwargs)
@@ -166,10 +169,11 @@ def _user_function(frame: Any, target: Any, args: list[Any], kwargs: dict[str, A
     first = [outside_value(ctx, a, held(a), f"argument {k}", (id(target), k)) for k, a in enumerate(bound.args)]
     more = {k: outside_value(ctx, v, held(v), k, (id(target), k)) for k, v in bound.keywords.items()}
     function: Any = bound.function
-    parsed = read(function)
-    return inline(
-        frame, parsed, parsed.node, function, None, None, [*first, *args], {**more, **kwargs}, is_ours(function)
-    )
+    parsed, ours = read(function), is_ours(function)
+    if not ours:  # a debugger or a reloader may give a function other code
+        code = Guard(lambda: function.__code__, "is", function.__code__, function.__name__)
+        ctx.guards.setdefault((id(function), "code"), code)
+    return inline(frame, parsed, parsed.node, function, None, None, [*first, *args], {**more, **kwargs}, ours)
 
 
 def is_ours(function: FunctionType) -> bool:
@@ -259,12 +263,13 @@ def _defaults(
         return [(k, held(v)) for k, v in pairs]
     values = function.__defaults__ or ()
     names = positional[len(positional) - len(values) :] if values else []
-    given = [*zip(names, values, strict=True), *(function.__kwdefaults__ or {}).items()]
+    getters = {name: lambda k=k: function.__defaults__[k] for k, name in enumerate(names)}  # type: ignore[index,misc]
+    getters |= {name: lambda k=name: function.__kwdefaults__[k] for name in function.__kwdefaults__ or ()}
 
-    def default(name: str, value: Any) -> Callable[[], Any]:
-        return lambda: outside_value(ctx, value, held(value), name, (id(function), "default", name))
+    def default(name: str, get: Callable[[], Any]) -> Callable[[], Any]:
+        return lambda: outside_value(ctx, get(), get, name, (id(function), "default", name))
 
-    return [(k, default(k, v)) for k, v in given]
+    return [(name, default(name, get)) for name, get in getters.items()]
 
 
 # -- attributes ---------------------------------------------------------------------------------------

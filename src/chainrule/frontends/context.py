@@ -92,8 +92,8 @@ class Context:
         self.parsed: Parsed | None = None
         self.node: ast.AST | None = None
         self.customs: dict[Any, Any] = {}  # the functions with rules that are being read
-        self.jvp: Callable[[Function, list[bool], int], Function] | None = None  # given by the caller, as is the next
-        self.vjp: Callable[[Function, list[bool]], Function] | None = None
+        self.jvp: Callable[..., Function] | None = None  # the transformations, given by the caller
+        self.vjp: Callable[..., Function] | None = None
         self.sizes: dict[Var, Size] = {}  # of the parameters, in the call for which the program is read
         self.decisions: list[Decision] = []
         self._known: dict[Block, dict[Any, Atom]] = {}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.frontends.context import Context, same
-from chainrule.frontends.values import BOTTOM, ArrayRef, Bottom, Either, Lazy, ListArray, Number
+from chainrule.frontends.values import BOTTOM, ArrayRef, Bottom, Closure, Either, Lazy, ListArray, Number
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Atom
 from chainrule.ir.ops import BOOLEAN, PREDICATES
@@ -278,5 +278,7 @@ def describe(value: Any) -> str:
         return f"a number of type {value.dtype}"
     if isinstance(value, (tuple, list, dict)):
         return f"a {type(value).__name__}"
+    if isinstance(value, Closure):
+        return f"the function {value.name}"
     inner = getattr(value, "value", value)
     return getattr(inner, "__name__", None) or repr(inner)[:60]

@@ -65,12 +65,12 @@ class Frame:
             value.atom.hint = name
         self.env[name] = value
 
-    def alone(self, base: Var, name: str) -> bool:
-        """Whether no variable but `name` of this call is, or views, the array `base`."""
+    def alone(self, base: Var, *names: str) -> bool:
+        """Whether no variable but `names` of this call is, or views, the array `base`."""
         return not any(
             any(a.base is base for a in reads(leaf))
             for frame in self.ctx.frames
             for other, value in frame.env.items()
-            if not (frame is self and other == name)
+            if not (frame is self and other in names)
             for leaf in leaves(value)
         )

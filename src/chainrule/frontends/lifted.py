@@ -55,10 +55,16 @@ class Lifted:
         return rebuild(self.result, iter(made))
 
     def pull(self, seeds: list[Any]) -> tuple[Any, list[Any]]:
-        """The result, and the cotangents of all arguments; `seeds` are those of the float results in order."""
+        """The result, and the cotangents of all arguments; `seeds` are those of the float results in order.
+
+        None is a structural zero.
+        """
         assert self.ctx.vjp is not None
-        function = self.ctx.vjp(self.function, self.active)
-        atoms = iter(self.ctx.builder.inline(function, [*self.atoms, *(atom_of(s) for s in seeds)]))
+        given = iter(seeds)
+        wanted = [r.type.dtype in FLOATS and next(given) is not None for r in self.function.results]
+        function = self.ctx.vjp(self.function, self.active, wanted)
+        cts = [atom_of(s) for s in seeds if s is not None]
+        atoms = iter(self.ctx.builder.inline(function, [*self.atoms, *cts]))
         value = self._result(atoms)
         return value, self._per_argument(atoms)
 
@@ -77,10 +83,17 @@ class Lifted:
         return cts
 
     def push(self, *directions: list[Any]) -> tuple[Any, list[Any]]:
-        """The result and its tangent in each direction, given by one tangent per active leaf."""
+        """The result and its tangent in each direction, given by one tangent per active leaf.
+
+        None is a structural zero.
+        """
         assert self.ctx.jvp is not None
-        function = self.ctx.jvp(self.function, self.active, len(directions))
-        tangents = [atom_of(t) for direction in directions for t in direction]
+        masks = []
+        for direction in directions:
+            given = iter(direction)
+            masks.append([on and next(given) is not None for on in self.active])
+        function = self.ctx.jvp(self.function, *masks)
+        tangents = [atom_of(t) for direction in directions for t in direction if t is not None]
         atoms = iter(self.ctx.builder.inline(function, [*self.atoms, *tangents]))
         value = self._result(atoms)
         return value, [self._change(atoms) for _ in directions]

@@ -80,7 +80,7 @@ def run_loop(
     env: dict[str, Any],
     names: Iterable[str],
     plan: Plan,
-    alone: Callable[[Var, str], bool],
+    alone: Callable[..., bool],
     read: Callable[[Loop], None],
 ) -> None:
     """Read a loop whose body assigns `names`. `alone(base, name)`: no other variable is, or views, that array."""
@@ -104,7 +104,7 @@ class Loop:
     """One reading of a loop. The visitor calls `start` and `finish` inside the body, and takes `carries`."""
 
     def __init__(
-        self, ctx: Context, env: dict[str, Any], names: Iterable[str], plan: Plan, alone: Callable[[Var, str], bool]
+        self, ctx: Context, env: dict[str, Any], names: Iterable[str], plan: Plan, alone: Callable[..., bool]
     ) -> None:
         self.ctx, self.env, self.plan, self.alone = ctx, env, plan, alone
         self.before = {n: env.get(n, plan.missing.get(n, MISSING)) for n in names}
@@ -188,7 +188,7 @@ class Loop:
         for k, root in enumerate(roots):
             view = views[root.var] = ctx.view(planes, "index", [integer(k), *whole], roots[0].dims, True)
             store_all(ctx, view, copy_of(ctx, root))
-            if any(self._shared(root.base, name) for name, _ in group):
+            if self._shared(root.base, *(name for name, _ in group)):
                 self.shared.append((view, root, f"{names} trade places in a loop above"))
                 for a, b in ((planes.base, root.base), (root.base, planes.base)):
                     ctx.stand(a, b)
@@ -201,9 +201,9 @@ class Loop:
             parts[k] = views[array.var]
             self.before[name] = rebuild(self.before[name], iter(parts))
 
-    def _shared(self, base: Var, name: str) -> bool:
-        """Whether the array `base` may be seen by others than the variable `name`."""
-        return self.ctx.seen(base) or not self.alone(base, name)
+    def _shared(self, base: Var, *names: str) -> bool:
+        """Whether the array `base` may be seen by others than the variables `names`."""
+        return self.ctx.seen(base) or not self.alone(base, *names)
 
     # -- inside
 
@@ -288,6 +288,9 @@ class Loop:
                 break
             moved = kept
         group = sorted(moved | {starts[ends[k].var] for k in moved})
+        starting = {self.leaves[key].value.var: self.leaves[key].value.base for key in group}
+        if len(set(starting.values())) < len(starting):
+            return set()  # views of one array may overlap, which planes do not
         if group:
             self.plan.planes.append(group)
             for key in group:

@@ -352,6 +352,23 @@ def linspace(start: Any, stop: Any, num: Any, endpoint: Any) -> Any:
     return y
 
 
+def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: Any = False) -> Any:
+    top = np.max(a, axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    terms = np.exp(a - top) if b is None else b * np.exp(a - top)
+    return np.log(np.sum(terms, axis, keepdims=keepdims)) + np.sum(top, axis, keepdims=keepdims)
+
+
+def softmax(x: Any, axis: Any = None) -> Any:
+    e = np.exp(x - np.max(x, axis, keepdims=True))
+    return e / np.sum(e, axis, keepdims=True)
+
+
+def log_softmax(x: Any, axis: Any = None) -> Any:
+    d = x - np.max(x, axis, keepdims=True)
+    return d - np.log(np.sum(np.exp(d), axis, keepdims=True))
+
+
 def vmap_batch(*sizes: Any) -> Any:
     for n in sizes:
         if n != sizes[0]:

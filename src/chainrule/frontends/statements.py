@@ -252,6 +252,9 @@ def _while(frame: Frame, stmt: ast.While) -> None:
             loop.finish(body)
         ctx.builder.emit(While(head, test, body, loop.carries))
 
+    if any(isinstance(n, ast.NamedExpr) for n in ast.walk(stmt.test)):
+        _tested_ahead(frame, stmt)  # what it assigns is carried
+        return
     state, before = ctx.snapshot(), dict(frame.env)
     try:
         _loop(frame, stmt, assigned_names(stmt.body), read)
@@ -283,7 +286,7 @@ def _tested_ahead(frame: Frame, stmt: ast.While) -> None:
             loop.finish(body)
         ctx.builder.emit(While(head, test, body, loop.carries))
 
-    _loop(frame, stmt, assigned_names(stmt.body), read, more)
+    _loop(frame, stmt, assigned_names([*stmt.body, ast.Expr(stmt.test)]), read, more)
     del frame.env[more]
 
 

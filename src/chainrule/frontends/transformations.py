@@ -132,20 +132,9 @@ def _value_and_grad(
             return lifted.value(), ints
         raise ctx.fail(f"grad of a function that returns {describe(main)}: it must return one real number")
     ctx.decide("grad", "reverse")
-    outputs = lifted.float_outputs()
-    reals = _array_dims(lifted, outputs[1:])
-    seeds = [Number(constant(1.0, main.dtype)), *reals]
-    value, cts = lifted.pull(seeds)
+    rest = [None] * (len(lifted.float_outputs()) - 1)
+    value, cts = lifted.pull([Number(constant(1.0, main.dtype)), *rest])
     return value, _pick(cts, chosen, single)
-
-
-def _array_dims(lifted: Lifted, outputs: list[Any]) -> list[Any]:
-    """Zero cotangents of further results."""
-    if not outputs:
-        return []
-    ctx = lifted.ctx
-    values = [v for v in leaves(lifted.value()) if isinstance(v, (Number, ArrayRef)) and v.dtype in FLOATS]
-    return [seed_of(ctx, v, 0.0) for v in values[1:]]
 
 
 def _zeros_of(ctx: Context, value: Any) -> Any:
@@ -331,7 +320,7 @@ def _columns(ctx: Context, lifted: Lifted, value: Any) -> dict[tuple[int, int, i
     numbers = [p for p in places if isinstance(p[2], Number)]
     for first in range(0, len(numbers), WIDTH):
         part = numbers[first : first + WIDTH]
-        changes = lifted.push(*[_seeds(ctx, places, p, (), None) for p in part])[1]
+        changes = lifted.push(*[_seeds(ctx, places, p, (), TRUE) for p in part])[1]
         for (k, n, _), change in zip(part, changes, strict=True):
             _put_all(ctx, table, change, (k, n), ())
     for place in places:
@@ -358,17 +347,14 @@ def _columns_of(ctx: Context, lifted: Lifted, places: list[Any], place: Any, tab
                 _put_all(ctx, table, change, (k, n), (*before, end))
 
 
-def _seeds(ctx: Context, places: list[Any], chosen: Any, index: tuple[Atom, ...], test: Atom | None) -> list[Any]:
-    """The direction of one column: a 1 at `index` of the chosen place, if `test` is true."""
-    seeds = [seed_of(ctx, leaf, 0.0) for _, _, leaf in places]
-    spot = next(k for k, place in enumerate(places) if place is chosen)
-    one = constant(1.0, chosen[2].dtype)
-    if test is None:
-        seeds[spot] = Number(one)
-    else:
+def _seeds(ctx: Context, places: list[Any], chosen: Any, index: tuple[Atom, ...], test: Atom) -> list[Any]:
+    """The direction of one column: a 1 at `index` of the chosen place if `test` is true, structural zeros elsewhere."""
+    _, _, leaf = chosen
+    seed = seed_of(ctx, leaf, 1.0 if isinstance(leaf, Number) else 0.0)
+    if isinstance(leaf, ArrayRef):
         with ctx.inside(ctx.when(test)):
-            ctx.builder.store(seeds[spot].var, index, one)
-    return seeds
+            ctx.builder.store(seed.var, index, constant(1.0, leaf.dtype))
+    return [seed if place is chosen else None for place in places]
 
 
 def _put_all(ctx: Context, table: dict[Any, Any], change: Any, place: tuple[int, int], index: tuple[Atom, ...]) -> None:
@@ -382,12 +368,10 @@ def _rows(ctx: Context, lifted: Lifted, value: Any) -> dict[tuple[int, int, int]
     outs = [(o, v) for o, v in enumerate(leaves(value)) if isinstance(v, (Number, ArrayRef)) and v.dtype in FLOATS]
     for spot, (o, out) in enumerate(outs):
         with ctx.nest(_dims(out)) as index:
-            seeds = [seed_of(ctx, other, 0.0) for _, other in outs]
-            if isinstance(out, Number):
-                seeds[spot] = Number(constant(1.0, out.dtype))
-            else:
-                ctx.builder.store(seeds[spot].var, index, constant(1.0, out.dtype))
-            _, cts = lifted.pull(seeds)
+            seed = seed_of(ctx, out, 1.0 if isinstance(out, Number) else 0.0)
+            if isinstance(out, ArrayRef):
+                ctx.builder.store(seed.var, index, constant(1.0, out.dtype))
+            _, cts = lifted.pull([seed if k == spot else None for k in range(len(outs))])
             for k, ct in enumerate(cts):
                 for n, leaf in enumerate(leaves(ct)):
                     table[o, k, n] = _put(ctx, table[o, k, n], leaf, index, ())

@@ -373,13 +373,13 @@ def _briefly(make: Callable[[], _T]) -> _T:
         raise type(error)(*error.args) from None
 
 
-def _forward(function: Any, active: Any, directions: int) -> Any:
-    return jvp(simplify(function), active, directions)
+def _forward(function: Any, *directions: Any) -> Any:
+    return jvp(simplify(function), *directions)
 
 
-def _reverse(function: Any, active: Any, memory: int | None) -> Any:
+def _reverse(function: Any, active: Any, wanted: Any = None, *, memory: int | None) -> Any:
     """The reverse of what is left after simplification: what need not be computed need not be kept."""
-    return vjp(simplify(function), active, memory)
+    return vjp(simplify(function), active, memory, wanted)
 
 
 def innermost(function: Any) -> Any:

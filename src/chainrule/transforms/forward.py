@@ -45,7 +45,7 @@ from chainrule.transforms.partials import array_tangent, convert, operands_of, p
 __all__ = ["jvp"]
 
 
-def jvp(function: Function, active: Sequence[bool], directions: int = 1) -> Function:
+def jvp(function: Function, active: Sequence[bool], *others: Sequence[bool]) -> Function:
     """The program of `function` and its tangents.
 
     Parameters
@@ -53,13 +53,13 @@ def jvp(function: Function, active: Sequence[bool], directions: int = 1) -> Func
     function : Function
     active : sequence of bool
         For each parameter, float or complex if chosen, whether it has a tangent.
-    directions : int
-        How many tangents each has.
+    *others : sequences of bool
+        The same for further directions, whose tangents are computed at the same time.
 
     Returns
     -------
     Function
-        Its parameters are those of `function` and for each direction a tangent of each active one; its results are
+        Its parameters are those of `function` and for each direction the tangents it has; its results are
         those of `function` and for each direction a tangent of each that is float or complex. It writes to no
         argument: what `function` writes to is copied first, and the tangents are with respect to the values on entry.
 
@@ -74,8 +74,9 @@ def jvp(function: Function, active: Sequence[bool], directions: int = 1) -> Func
     """
     if any(isinstance(n, Call) and n.function is function for f in called_by(function) for n in nodes_of(f.body)):
         function = _calling(function)
-    writer = _Writer(find_active(function, active), {}, directions)
-    params, tangents = writer.enter(function, active)
+    directions = (active, *others)
+    writer = _Writer(find_active(function, [any(on) for on in zip(*directions, strict=True)]), {}, len(directions))
+    params, tangents = writer.enter(function, directions)
     writer.body(function.body)
     results = writer.tangents([r for r in function.results if is_float(r)])
     settle_writes(writer.versions.values())
@@ -152,7 +153,7 @@ class _Writer:
 
     # -- functions
 
-    def enter(self, function: Function, active: Sequence[bool]) -> tuple[list[Var], list[Var]]:
+    def enter(self, function: Function, directions: Sequence[Sequence[bool]]) -> tuple[list[Var], list[Var]]:
         """The parameters and their tangents, with private copies of the arrays that the function writes to."""
         writes = find_writes(function)
         self.build.line = function.line
@@ -161,7 +162,7 @@ class _Writer:
             if p is not given:
                 self.build.emit(Copy(p, given))
         tangents = []
-        for _ in self.each():
+        for active, _ in zip(directions, self.each(), strict=True):
             for p, chosen in zip(function.params, active, strict=True):
                 dot = Var(f"{p.hint}_dot", p.type)
                 if chosen:

@@ -6,7 +6,8 @@ which are calls of one function, the loop itself over a part of its range. A par
 own for what several parts would add to; they are added up in the order of the parts. So nothing is raced for, and a
 result depends on the number of parts, by rounding, and not on how they are scheduled.
 
-A loop that raises, prints or grows an array stays as it is, and so does one too short to be worth it.
+A loop that may raise, print or grow an array stays as it is: an exception would not leave its thread. So calls stay
+that go as deep as the stack of the first thread allows, and whatever refuses a matrix. One too short is not worth it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from chainrule.ir.nodes import (
     If,
     Let,
     Node,
+    Op,
     Print,
     Raise,
     Reserve,
@@ -44,6 +46,7 @@ from chainrule.transforms.unsigned import unsigned
 __all__ = ["parallelised"]
 
 _WORK = 20_000  # operations that are worth the start of the threads, some microseconds
+_CALM = ("matmul", "argsort")  # operations on whole arrays that never raise
 _INNER = 8  # iterations of an inner loop whose number is not known
 
 
@@ -88,7 +91,7 @@ class _Divider:
             yield node
 
     def _qualifies(self, loop: For) -> bool:
-        if any(isinstance(n, (Check, Print, Raise, Reserve)) for n in nodes_of(loop.body)):
+        if _may_stop(loop.body):
             return False
         known = isinstance(loop.lower, Const) and isinstance(loop.upper, Const) and isinstance(loop.step, Const)
         if known and self._work(loop.body) * _trips(loop) < _WORK:
@@ -177,6 +180,19 @@ def _from_zero(part: Function) -> Function:
     first = Let(lower, "maximum", (loop.lower, integer(0)), line=loop.line)
     nodes = [first, *(dataclasses.replace(loop, lower=lower) if n is loop else n for n in part.body)]
     return dataclasses.replace(part, body=Block(nodes))
+
+
+def _may_stop(block: Block, callers: tuple[Function, ...] = ()) -> bool:
+    """Whether `block` does what may not be done by another thread, or in another order."""
+    for node in nodes_of(block):
+        match node:
+            case Check() | Print() | Raise() | Reserve():
+                return True
+            case Op(op=op) if op not in _CALM:
+                return True
+            case Call(function=function) if function in callers or _may_stop(function.body, (*callers, function)):
+                return True
+    return False
 
 
 def _trips(loop: For) -> int:

@@ -25,7 +25,9 @@ from chainrule.transforms.tape import MissingTapeError, Tapes, taped
 __all__ = ["vjp"]
 
 
-def vjp(function: Function, active: Sequence[bool], memory: int | None = None) -> Function:
+def vjp(
+    function: Function, active: Sequence[bool], memory: int | None = None, wanted: Sequence[bool] | None = None
+) -> Function:
     """The program of `function` and of the cotangents of its parameters.
 
     Parameters
@@ -35,11 +37,13 @@ def vjp(function: Function, active: Sequence[bool], memory: int | None = None) -
         For each parameter, float or complex if chosen, whether its cotangent is wanted.
     memory : int, optional
         The number of bytes that a counted loop may keep, see `checkpoint`; 0: as few as one repetition allows.
+    wanted : sequence of bool, optional
+        For each result whether it has a cotangent; that of others is a structural zero.
 
     Returns
     -------
     Function
-        Its parameters are those of `function` and a cotangent for each result that is float or complex; its
+        Its parameters are those of `function` and a cotangent for each wanted result that is float or complex; its
         results are those of `function` and a cotangent for each active parameter. It writes to no argument: what
         `function` writes to is copied first, and the cotangents are with respect to the values on entry.
 
@@ -55,7 +59,7 @@ def vjp(function: Function, active: Sequence[bool], memory: int | None = None) -
     dtypes: tuple[str, ...] = ()
     while True:
         try:
-            return Reversal(function, active, memory, dtypes).vjp(active)
+            return Reversal(function, active, memory, wanted, dtypes).vjp(active)
         except MissingTapeError as missing:
             dtypes = (*dtypes, missing.dtype)
 
@@ -64,10 +68,16 @@ class Reversal:
     """The reverse of a function, and of those that it calls; `dtypes` are those of the tapes."""
 
     def __init__(
-        self, function: Function, active: Sequence[bool], memory: int | None = None, dtypes: tuple[str, ...] = ()
+        self,
+        function: Function,
+        active: Sequence[bool],
+        memory: int | None = None,
+        wanted: Sequence[bool] | None = None,
+        dtypes: tuple[str, ...] = (),
     ) -> None:
         self.function = function
-        self.carrying = find_active(function, active)
+        self.wanted = [True] * len(function.results) if wanted is None else wanted
+        self.carrying = find_active(function, active, self.wanted)
         self.memory = memory
         self.dtypes = dtypes
         self._strips: list[Function] = []
@@ -77,7 +87,8 @@ class Reversal:
 
     def vjp(self, active: Sequence[bool]) -> Function:
         primal = prepare(self.function, self.carrying)
-        cts = [(r, _bar(r)) for r in primal.function.results if is_float(r)]
+        chosen = zip(primal.function.results, self.wanted, strict=True)
+        cts = [(r, _bar(r)) for r, on in chosen if on and is_float(r)]
         if self.memory is not None:
             primal = self._checkpointed(primal, active, cts)
         function = primal.function
@@ -195,7 +206,7 @@ class Reversal:
         frames = self._best(primal, cts, {}, _copied).residuals.frames.values()
         loops = [f.top for f in frames if (f.arrays or f.lives) and isinstance(f.top, For)]
         function, self._strips = outlined(primal.function, loops)
-        self.carrying = find_active(function, active)
+        self.carrying = find_active(function, active, self.wanted)
         for strip in self._strips:
             self.carrying |= connected(strip, self.carrying)
         return Prepared(function, self.carrying, primal.private)

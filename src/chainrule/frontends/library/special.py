@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from chainrule.core.primitive import Primitive, by_function
+from chainrule.frontends import recipes
 from chainrule.frontends.elementwise import apply
 from chainrule.frontends.library.table import handles
 
-__all__ = ["elementwise_of"]
+__all__ = ["elementwise_of", "recipe_of"]
 
 _RULES = "chainrule.rules.special"
+_RECIPES = {f.__name__: f for f in (recipes.logsumexp, recipes.softmax, recipes.log_softmax)}
 
 
 def elementwise_of(target: Any) -> Primitive | None:
@@ -27,6 +29,12 @@ def elementwise_of(target: Any) -> Primitive | None:
         importlib.import_module(_RULES)
         found = by_function.get(target)
     return found
+
+
+def recipe_of(target: Any) -> Any:
+    """What stands for a function that scipy.special has in Python."""
+    ours = (getattr(target, "__module__", None) or "").startswith("scipy.special")
+    return _RECIPES.get(target.__name__) if ours else None
 
 
 def _of_math(op: str) -> Any:

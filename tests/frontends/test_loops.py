@@ -1,0 +1,274 @@
+"""Arrays that a loop rebinds: a program is right, in value and in what it writes, or it is refused; never dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.errors import UnsupportedError
+
+A = np.array([[0.3, -1.1, 0.6], [1.4, 0.2, -0.7], [-0.5, 0.8, 0.4], [0.9, -0.2, 1.1]])
+V = np.array([0.5, -0.3, 0.8])
+REFUSED: list[Callable[..., float]] = []
+RIGHT: list[Callable[..., float]] = []
+
+
+def refused(f):
+    REFUSED.append(f)
+    return f
+
+
+def right(f):
+    RIGHT.append(f)
+    return f
+
+
+@refused
+def a_view_is_read_after_its_array_was_written(a, v):
+    x = v
+    for k in range(4):
+        x = a[k]
+    a[3, 0] = 7.0
+    return x[0]
+
+
+@refused
+def a_view_is_read_in_the_iteration_after_the_write(a, v):
+    x = v
+    for k in range(4):
+        x = a[k]
+    total = 0.0
+    for k in range(4):
+        total += x[0]
+        a[k, 0] += 1.0
+    return total
+
+
+@refused
+def a_closure_reads_the_view(a, v):
+    x = v
+
+    def first():
+        return x[0]
+
+    for k in range(2):
+        x = a[k]
+    a[1, 0] = 4.0
+    return first()
+
+
+@refused
+def a_tuple_holds_the_view(a, v):
+    x = v
+    for k in range(2):
+        x = a[k]
+    held = (x, 2.0)
+    a[1, 0] = 4.0
+    return held[0][0]
+
+
+@refused
+def an_operand_is_written_by_the_next(a, v):
+    def second(b):
+        b[1, 0] = 99.0
+        return b[1]
+
+    x = v
+    for k in range(2):
+        x = a[k]
+    return (x + second(a)).sum()
+
+
+@refused
+def an_argument_is_written_by_the_next(a, v):
+    def second(b):
+        b[1, 0] = 99.0
+        return b[1]
+
+    x = v
+    for k in range(2):
+        x = a[k]
+    return np.dot(x, second(a))
+
+
+def _recursive(x, a, n):
+    if n == 0:
+        return x[0]
+    a[1, 0] += 1.0
+    return _recursive(x, a, n - 1) + x[0]
+
+
+@refused
+def a_recursion_writes_what_it_reads(a, v):
+    x = v
+    for k in range(2):
+        x = a[k]
+    return _recursive(x, a, 3)
+
+
+@refused
+def two_names_of_what_the_loop_rebinds(a, v):
+    x = v.copy()
+    y = x
+    total = 0.0
+    for _ in range(4):
+        y[0] = y[0] + 1
+        total += x[0]
+        x = x * 2
+        y = y + 1
+    return total + x[0]
+
+
+@refused
+def two_names_of_what_the_iteration_made(a, v):
+    x, y = a[0] * 1.0, a[0] * 2.0
+    total = 0.0
+    for _ in range(3):
+        x[0] += 1.0
+        total += x[0] + y[0]
+        z = x * y
+        x = z
+        y = z
+    return total
+
+
+@refused
+def another_name_of_a_buffer_is_read(a, v):
+    s, t = a[0].copy(), v.copy()
+    w = s
+    total = 0.0
+    for k in range(3):
+        total += w[0]
+        s[0] = s[0] + k + 1
+        s, t = t, s
+    return total
+
+
+@refused
+def another_name_of_a_buffer_is_written(a, v):
+    s, t = a[0].copy(), v.copy()
+    w = s
+    total = 0.0
+    for _ in range(3):
+        w[0] += 1.0
+        total += s[0]
+        s, t = t, s
+    return total
+
+
+@refused
+def overlapping_views_trade_places(a, v):
+    s = v * 1.0
+    p, q = s[:2], s[1:]
+    for _ in range(3):
+        p[0] += 2.0 * q[0]
+        p, q = q, p
+    return p[0] * q[1] + s[2]
+
+
+@refused
+def one_of_two_arrays_is_written_before_it_is_read(a, v):
+    x = a[0] if a[0, 0] > 100 else v
+    v[0] = 5.0
+    return x[0]
+
+
+@refused
+def one_of_two_buffers_is_written_in_a_loop(a, v):
+    s, t = a[0].copy(), v.copy()
+    x = s if a[0, 0] > 100 else t
+    total = 0.0
+    for _ in range(3):
+        total += x[0]
+        s[0] += 5.0
+        s, t = t, s
+    return total
+
+
+@refused
+def a_reshape_that_may_be_a_view(a, v):
+    r = a[:, :3].reshape(-1)
+    a[0, 0] = 9.0
+    return r[0]
+
+
+@refused
+def a_row_is_augmented_that_was_another_array(a, v):
+    x = v
+    for k in range(3):
+        x += 1.0
+        a[k, 0] = 2.0
+        x = a[k]
+    return x.sum()
+
+
+@right
+def a_row_stays_a_view(a, v):
+    x = v
+    total = 0.0
+    for k in range(4):
+        a[(k + 1) % 4, 0] = x[0] * 2
+        y = x.copy()
+        a[k] *= 2.0
+        total += x[0] * y[0]
+        x = a[k]
+    return total + x[0]
+
+
+@right
+def a_row_moves_in_a_nested_loop(a, v):
+    x = v
+    total = 0.0
+    for _ in range(2):
+        for k in range(3):
+            for j in range(3):
+                total += x[j]
+                a[k, j] += 1.0
+        x = a[1]
+    return total
+
+
+@right
+def one_of_two_arrays_is_written_after_it_was_read(a, v):
+    x = a[0] if a[0, 0] > 100 else v
+    y = x[0] * 2
+    v[0] = 5.0
+    return y + v[0]
+
+
+@right
+def two_names_that_are_only_read(a, v):
+    x, y = a[0] * 1.0, a[0] * 2.0
+    total = 0.0
+    for _ in range(3):
+        total += x[0] + y[1]
+        z = x * y
+        x = z
+        y = z
+        z[0] = 5.0
+    return total + x[0] + y[0]
+
+
+@pytest.mark.parametrize("f", REFUSED, ids=lambda f: f.__name__)
+def test_what_could_be_seen_is_refused(f: Callable[..., float]) -> None:
+    with pytest.raises(UnsupportedError) as error:
+        cr.jit(f, backend="interpreter")(A.copy(), V.copy())
+    assert "test_loops.py" in str(error.value)
+
+
+@pytest.mark.parametrize("f", RIGHT, ids=lambda f: f.__name__)
+def test_what_is_accepted_is_right(f: Callable[..., float]) -> None:
+    a, v, b, w = A.copy(), V.copy(), A.copy(), V.copy()
+    for backend in ("interpreter", "python"):
+        np.testing.assert_allclose(cr.jit(f, backend=backend)(a, v), f(b, w))
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(v, w)
+    gradient = cr.jit(cr.grad(f), backend="python")(A, V)
+    for k in np.ndindex(A.shape):
+        e = np.zeros_like(A)
+        e[k] = 1e-6
+        slope = (f(A + e, V.copy()) - f(A - e, V.copy())) / 2e-6
+        np.testing.assert_allclose(gradient[k], slope, rtol=1e-6, atol=1e-6)
