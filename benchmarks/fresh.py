@@ -34,7 +34,8 @@ def measured(name: str, sizes: int) -> tuple[float, float, list[int]]:
 def _child(name: str, number: int, settings: dict[str, str]) -> dict[str, Any]:
     """Run this file in a new process with these settings in its environment."""
     command = [sys.executable, __file__, name, str(number)]
-    done = subprocess.run(command, env=os.environ | settings, check=True, capture_output=True, text=True)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | settings
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
 

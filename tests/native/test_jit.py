@@ -283,6 +283,23 @@ def test_rebound_closure_cells_are_seen():
     assert cr.grad(g)(1.0) == 5.0
 
 
+def test_changed_defaults_and_code_are_seen():
+    def f(x, scale=2.0, *, powers=(1, 2)):
+        return scale * x ** powers[1]
+
+    def other(x, scale, *, powers):
+        return scale * x ** powers[0]
+
+    g = cr.jit(cr.grad(f), backend="python")
+    assert g(3.0) == 12.0
+    f.__defaults__ = (5.0,)
+    assert g(3.0) == 30.0
+    f.__kwdefaults__["powers"] = (1, 3)
+    assert g(3.0) == 135.0
+    f.__code__ = other.__code__  # as reloaders do
+    assert g(3.0) == 5.0
+
+
 def test_a_shadowed_builtin_is_seen(monkeypatch):
     f = cr.jit(lambda x: abs(x) + 0.0, backend="python")
     assert f(-2.0) == 2.0

@@ -89,6 +89,26 @@ def raising(x):
     return s
 
 
+def solving(x):
+    y, b = np.empty(len(x)), np.ones(1)
+    for i in range(len(x)):
+        a = np.zeros((1, 1))
+        a[0, 0] = x[i] - 0.05
+        y[i] = np.linalg.solve(a, b)[0]
+    return y
+
+
+def halves(x, n):
+    return x if n < 1 else np.sin(halves(0.9 * x, n - 1)) + halves(0.1 * x, n - 2)
+
+
+def recursive(x):
+    s = 0.0
+    for i in range(len(x)):
+        s += halves(x[i], 3)
+    return s
+
+
 def product(x):
     p = 1.0
     for i in range(len(x)):
@@ -107,7 +127,7 @@ def watched(x):
 X = np.linspace(0.05, 1.7, 37)
 ARGS: dict[Callable[..., Any], tuple[Any, ...]] = {shared: (np.outer(X, X[:3]), np.array([0.3, -0.2, 0.5]))}
 DIVIDED = [total, shared, own_cells, histogram, roots, two_sums]
-WHOLE = [prefix, neighbours, raising, product, watched]
+WHOLE = [prefix, neighbours, raising, solving, recursive, product, watched]
 
 
 def program(f: Callable[..., Any], *args: Any) -> Function:
@@ -179,6 +199,11 @@ def test_compiled() -> None:
     for _ in range(5):  # always the same, however the threads are scheduled
         for mine, other in zip(several(x, w), first, strict=True):
             np.testing.assert_array_equal(mine, other)
+
+
+def test_exceptions_reach_the_caller() -> None:
+    with pytest.raises(np.linalg.LinAlgError):
+        cr.jit(solving, parallel=True)(X)  # the first matrix is singular
 
 
 def test_batches_are_loops_over_rows() -> None:

@@ -12,9 +12,11 @@ from chainrule.ir.build import BOOL, FALSE, FLOAT, INT, TRUE, Builder, constant,
 from chainrule.ir.check import check
 from chainrule.ir.evaluate import evaluate
 from chainrule.ir.nodes import (
+    Alloc,
     Array,
     Block,
     Call,
+    Carry,
     Check,
     Const,
     For,
@@ -674,3 +676,85 @@ def test_what_makes_an_array_larger_stays_if_its_extent_is_asked_for() -> None:
     assert count(simplified, Store) == 0
     for trips in (0, 5):
         assert evaluate(simplified, [trips])[0] >= trips
+
+
+def handed_over(b: Builder, x: Var, shift: int = 0) -> Function:
+    """One loop stores ``exp(x[i])``, the next loads it, at `shift` from where it was stored."""
+    n, i, j = b.dim(x, 0), Var("i", INT), Var("j", INT)
+    kept, y = b.alloc("float64", [n]), b.alloc("float64", [n], 0)
+    first, second = Builder(), Builder()
+    first.store(kept, [i], first.let("exp", first.load(x, i)))
+    b.emit(For(i, integer(0), n, integer(1), first.block))
+    at = second.let("maximum", second.let("subtract", j, integer(shift)), integer(0))
+    second.increment(y, [j], second.load(kept, at if shift else j))
+    b.emit(For(j, integer(0), n, integer(1), second.block))
+    return check(Function("f", (x,), b.block, (y,)))
+
+
+@pytest.mark.parametrize(("shift", "loops"), [(0, 1), (1, 2)])
+def test_loops_that_hand_over_an_array_are_joined(shift: int, loops: int) -> None:
+    x = Var("x", Array("float64", 1))
+    function = handed_over(Builder(), x, shift)
+    simplified = check(simplify(function))
+    assert count(simplified, For) == loops
+    assert (count(simplified, Alloc) == 1) is (loops == 1)
+    at = np.linspace(-1.0, 1.0, 7)
+    np.testing.assert_array_equal(evaluate(simplified, [at])[0], evaluate(function, [at])[0])
+
+
+def test_loops_are_not_joined_over_what_the_second_changes() -> None:
+    """The second loop writes to the next cell of what the first reads."""
+    b, x = Builder(), Var("x", Array("float64", 1))
+    n, i, j = b.dim(x, 0), Var("i", INT), Var("j", INT)
+    last = b.let("subtract", n, integer(1))
+    work, kept = b.copy(x), b.alloc("float64", [n])
+    first, second = Builder(), Builder()
+    first.store(kept, [i], first.load(work, i))
+    b.emit(For(i, integer(0), last, integer(1), first.block))
+    second.store(work, [second.let("add", j, integer(1))], second.load(kept, j))
+    b.emit(For(j, integer(0), last, integer(1), second.block))
+    function = check(Function("f", (x,), b.block, (work,)))
+    simplified = simplify(function)
+    assert count(simplified, For) == 2
+    at = np.arange(5.0)
+    np.testing.assert_array_equal(evaluate(simplified, [at])[0], evaluate(function, [at])[0])
+
+
+def test_a_row_for_every_iteration_becomes_one() -> None:
+    b, x = Builder(), Var("x", Array("float64", 1))
+    n, i, j, k, s, total = (
+        b.dim(x, 0), *[Var(h, INT) for h in "ijk"], Var("s", FLOAT), Var("s", FLOAT),
+    )  # fmt: skip
+    table = b.alloc("float64", [n, n])
+    body, first, second = Builder(), Builder(), Builder()
+    first.store(table, [i, j], first.let("multiply", first.load(x, i), first.load(x, j)))
+    body.emit(For(j, integer(0), n, integer(1), first.block))
+    middle, inner = Var("s", FLOAT), Var("s", FLOAT)
+    after = second.let(
+        "add", middle, second.load(table, i, second.let("subtract", second.let("subtract", n, k), integer(1)))
+    )
+    body.emit(For(k, integer(0), n, integer(1), second.block, [Carry(middle, s, after, inner)]))
+    b.emit(For(i, integer(0), n, integer(1), body.block, [Carry(s, constant(0.0), inner, total)]))
+    function = check(Function("f", (x,), b.block, (total,)))
+    simplified = check(simplify(function))
+    (made,) = (node for node in nodes_of(simplified.body) if isinstance(node, Alloc))
+    assert len(made.shape) == 1
+    at = np.linspace(-1.0, 2.0, 6)
+    assert evaluate(simplified, [at]) == evaluate(function, [at])
+
+
+def test_rows_that_outlive_a_loop_stay() -> None:
+    """The array is made outside of the loop around: a row holds what an earlier round has written."""
+    b, x = Builder(), Var("x", Array("float64", 1))
+    n, t, i = b.dim(x, 0), Var("t", INT), Var("i", INT)
+    table, y = b.alloc("float64", [n, integer(1)]), b.alloc("float64", [n], 0)
+    outer, inner, start, later = Builder(), Builder(), Builder(), Builder()
+    start.store(table, [i, integer(0)], start.load(x, i))
+    later.store(table, [i, integer(0)], later.let("multiply", later.load(table, i, integer(0)), constant(3.0)))
+    inner.emit(If(inner.let("equal", t, integer(0)), start.block, later.block))
+    inner.store(y, [i], inner.load(table, i, integer(0)))
+    outer.emit(For(i, integer(0), n, integer(1), inner.block))
+    b.emit(For(t, integer(0), integer(3), integer(1), outer.block))
+    function = check(Function("f", (x,), b.block, (y,)))
+    at = np.arange(1.0, 5.0)
+    np.testing.assert_array_equal(evaluate(simplify(function), [at])[0], 9 * at)

@@ -263,8 +263,8 @@ def _defaults(
         return [(k, held(v)) for k, v in pairs]
     values = function.__defaults__ or ()
     names = positional[len(positional) - len(values) :] if values else []
-    getters = {name: lambda k=k: function.__defaults__[k] for k, name in enumerate(names)}  # type: ignore[index,misc]
-    getters |= {name: lambda k=name: function.__kwdefaults__[k] for name in function.__kwdefaults__ or ()}
+    getters = {name: lambda k=k: function.__defaults__[k] for k, name in enumerate(names)}  # type: ignore[index]
+    getters |= {name: lambda k=name: function.__kwdefaults__[k] for name in function.__kwdefaults__ or ()}  # type: ignore[index]
 
     def default(name: str, get: Callable[[], Any]) -> Callable[[], Any]:
         return lambda: outside_value(ctx, get(), get, name, (id(function), "default", name))

@@ -84,14 +84,9 @@ def in_turn(frame: Frame, held: list[Any], node: ast.expr) -> Any:
     """The value of `node`, which is evaluated after `held`: those do not see what it writes."""
     ctx = frame.ctx
     late = [k for k, value in enumerate(held) if isinstance(value, Lazy)]
-    if not late:
-        value = expression(frame, node)
-        for leaf in held if ctx.stale else ():
-            if isinstance(leaf, ArrayRef):
-                ctx.use(leaf.base, leaf.var.hint)
-        return value
-    state, mark = ctx.snapshot(), len(ctx.writes)
+    state, mark = ctx.snapshot() if late else None, len(ctx.writes)
     value = expression(frame, node)
+    frame.use("an operand", held if ctx.stale else [])
     if {a.base for k in late for a in reads(held[k])}.isdisjoint(ctx.writes[mark:]):
         return value
     ctx.restore(state)

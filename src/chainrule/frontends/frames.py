@@ -44,14 +44,15 @@ class Frame:
                 if isinstance(value, Lazy) and frame.ctx is not self.ctx:
                     raise self.ctx.fail(f"{name!r} is another array after an iteration: copy it for use in a recursion")
                 if self.ctx.stands:
-                    self._use(name, value)
+                    self.use(name, value)
                 return value
             if frame.outer is None:
                 return outside.global_name(self.ctx, frame.function, name)
             frame = frame.outer
         raise AssertionError
 
-    def _use(self, name: str, value: Any) -> None:
+    def use(self, name: str, value: Any) -> None:
+        """Note that the arrays in `value`, which messages call `name`, are read."""
         for leaf in leaves(value):
             if isinstance(leaf, ArrayRef):
                 self.ctx.use(leaf.base, name)

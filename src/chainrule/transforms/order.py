@@ -36,7 +36,7 @@ from chainrule.ir.walk import blocks, nodes_of, reads
 from chainrule.transforms.indices import Form, Indices
 from chainrule.transforms.places import Places
 
-__all__ = ["Order"]
+__all__ = ["Accesses", "Order"]
 
 
 class Order:
@@ -50,11 +50,11 @@ class Order:
     def is_free(self, loop: For) -> bool:
         """Whether the iterations of `loop` may be run in any order."""
         sums = all(self._is_sum(loop.body, c.param, c.next, self._nexts(loop)) for c in self._live(loop))
-        return sums and _Accesses(loop, self.indices).commute()
+        return sums and Accesses(loop, self.indices).commute()
 
     def keeps_apart(self, loop: For, memory: Var) -> bool:
         """Whether no two iterations of `loop` touch the same cell of `memory`."""
-        return _Accesses(loop, self.indices).private(memory)
+        return Accesses(loop, self.indices).private(memory)
 
     def _live(self, loop: For | While) -> list[Carry]:
         return [c for c in loop.carries if c.param not in self.same]
@@ -145,7 +145,7 @@ class Order:
 # -- memory -------------------------------------------------------------------------------------------
 
 
-class _Accesses:
+class Accesses:
     """How the body of a loop treats memory that is older than the iteration."""
 
     def __init__(self, loop: For, indices: Indices) -> None:
@@ -200,24 +200,29 @@ class _Accesses:
 
     def private(self, memory: Var) -> bool:
         """Whether every iteration keeps to cells of its own."""
+        return bool(self.coordinates(memory))
+
+    def coordinates(self, memory: Var) -> frozenset[tuple[object, ...]]:
+        """The coordinates of all its cells that no two iterations share, as functions of the iteration."""
         if memory in self.whole:
-            return False
-        bases, keys = set(), None
+            return frozenset()
+        bases, found = set(), None
         for node in self.cells[memory]:
             base, index = self.indices.cell(node.array, node.index)
             if index is None:
-                return False
+                return frozenset()
             bases.add(base)
-            mine = set(self._own(index))
-            keys = mine if keys is None else keys & mine
-        return len(bases) == 1 and bool(keys)
+            mine = {(base, *own) for own in self._own(index)}
+            found = mine if found is None else found & mine
+        return frozenset(found or ()) if len(bases) == 1 else frozenset()
 
     def _own(self, index: Sequence[Atom]) -> Iterator[tuple[object, ...]]:
-        """The coordinates that no two iterations share."""
         for k, atom in enumerate(index):
             form = self.indices.form(atom)
-            if form.terms.get(self.loop.index) and self._fixed(form) and self.indices.not_negative(atom):
-                yield (k, form.number, frozenset(form.terms.items()))
+            factor = form.terms.get(self.loop.index)
+            if factor and self._fixed(form) and self.indices.not_negative(atom):
+                others = frozenset((v, n) for v, n in form.terms.items() if v is not self.loop.index)
+                yield (k, form.number, factor, others)
 
     def _fixed(self, form: Form) -> bool:
         return not any(v is not self.loop.index and self.indices.varies(v, self.region) for v in form.terms)

@@ -58,10 +58,8 @@ def dtype_argument(ctx: Context, value: Any) -> str | None:
         name: str = np.dtype(value.value).name
     except (TypeError, AttributeError):
         raise ctx.fail(f"dtype={describe(value)} is no dtype") from None
-    if name in ("int32", "int16", "int8", "uint8", "uint16", "uint32"):
-        name = "int64"
     if name not in ("float64", "float32", "int64", "bool", "complex128", "complex64"):
-        raise ctx.fail(f"dtype {name}: float64, float32, int64, bool and complex128 are computed with here")
+        raise ctx.fail(f"dtype {name}: float64, float32, int64, bool, complex128 and complex64 are computed with here")
     return name
 
 
