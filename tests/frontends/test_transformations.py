@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.errors import AliasError, UnsupportedError
 
 
 def three(x, s):
@@ -65,3 +66,24 @@ def test_the_auxiliary_result_is_not_differentiated() -> None:
     gradient, aux = cr.jit(cr.grad(f, argnums=(0, 1), has_aux=True), backend="python")(3.0, 0.0)
     assert gradient == (6.0, 0.0)
     assert aux["ratio"] == np.inf
+
+
+def writes_first(a, b):
+    a[0] = b[1] * 2
+    return np.sum(a * b)
+
+
+def of_the_same(y):
+    return cr.grad(writes_first)(y, y)[0]
+
+
+def test_what_is_written_to_shares_no_memory() -> None:
+    """A transformed function writes to copies, which another name of the array would not see."""
+    y = np.ones(3)
+    compiled = cr.jit(cr.grad(writes_first), backend="python")
+    np.testing.assert_array_equal(compiled(np.arange(3.0), y), [0.0, 1.0, 1.0])
+    for args in ((y, y), (y[:2], y[1:])):
+        with pytest.raises(AliasError, match=r"'a'.*'b'"):
+            compiled(*args)
+    with pytest.raises(UnsupportedError, match="may share memory"):
+        cr.jit(of_the_same)(y)

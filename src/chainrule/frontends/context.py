@@ -96,6 +96,7 @@ class Context:
         self.vjp: Callable[..., Function] | None = None
         self.sizes: dict[Var, Size] = {}  # of the parameters, in the call for which the program is read
         self.decisions: list[Decision] = []
+        self.copied: set[Var] = set()  # parameters of which a transformed function that writes to them gets copies
         self._known: dict[Block, dict[Any, Atom]] = {}
         self._lists: dict[int, tuple[list[Any], int]] = {}
 
@@ -103,7 +104,7 @@ class Context:
         """A context for another function of the same program."""
         made = Context()
         made.guards, made.captures, made.functions, made.plans = self.guards, self.captures, self.functions, self.plans
-        made.customs, made.decisions = self.customs, self.decisions
+        made.customs, made.decisions, made.copied = self.customs, self.decisions, self.copied
         made.node, made.parsed, made.jvp, made.vjp = self.node, self.parsed, self.jvp, self.vjp
         made.language = self.language
         made.parameters.update(c.var for c in self.captures.values())

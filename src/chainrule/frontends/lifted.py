@@ -34,6 +34,15 @@ class Lifted:
             (k, leaf) for k, a in enumerate(self.args) for leaf in leaves(a) if isinstance(leaf, (Number, ArrayRef))
         ]
         self.atoms = [atom_of(leaf) for _, leaf in numeric] + list(self.extras)
+        arrays = [
+            (leaf.base, p) for (_, leaf), p in zip(numeric, self.function.params, strict=False) if hasattr(leaf, "base")
+        ]
+        for base, p in arrays:
+            if p in self.function.writes:
+                if any(other is base and q is not p for other, q in arrays):
+                    raise ctx.fail(f"the function writes to {p.hint}, which may share memory with another argument")
+                if base in ctx.parameters:
+                    ctx.copied.add(base)
         self.active = [k in chosen and leaf.dtype in FLOATS for k, leaf in numeric] + [False] * len(self.extras)
         self.outputs = [leaf for leaf in leaves(self.result) if isinstance(leaf, (Number, ArrayRef))]
 

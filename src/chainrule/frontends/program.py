@@ -62,6 +62,7 @@ class Program:
     captures: tuple[Capture, ...]
     guards: tuple[Guard, ...]
     decisions: tuple[Decision, ...]  # how the transformations in it are computed
+    copied: frozenset[Var]  # parameters that a transformed function writes to, copies of them: no other may share them
 
 
 def read_program(
@@ -104,7 +105,7 @@ def read_program(
     function.writes = find_writes(function)
     loose = free_variables(function)
     assert not loose, f"variables without a definition: {loose}"
-    return Program(function, result, captures, tuple(ctx.guards.values()), tuple(ctx.decisions))
+    return Program(function, result, captures, tuple(ctx.guards.values()), tuple(ctx.decisions), frozenset(ctx.copied))
 
 
 def _argument(ctx: Context, kind: Any, name: str, params: list[Var]) -> Any:

@@ -30,7 +30,7 @@ _CLASSES: dict[NumberKind, type] = {
 def fast_call(key: Any, program: Any, run: Callable[..., Any]) -> Callable[[tuple[Any, ...]], Any] | None:
     """A function of the positional arguments, or None where the general road must be taken."""
     kinds, named = key
-    if named or not kinds or program.function.writes:
+    if named or not kinds or program.function.writes or program.copied:
         return None
     space: dict[str, Any] = {"ndarray": np.ndarray, "run": run, "MISS": MISS}
     names = [f"a{k}" for k in range(len(kinds))]

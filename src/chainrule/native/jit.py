@@ -131,6 +131,9 @@ class Specialisation:
         self.function = simplify(program.function)
         self.result = builder(program.result)
         self.written = tuple(k for k, p in enumerate(program.function.params) if p in program.function.writes)
+        self.unshared = tuple(
+            k for k, p in enumerate(program.function.params) if k in self.written or p in program.copied
+        )
         self.arrays = tuple(k for k, p in enumerate(program.function.params) if isinstance(p.type, Array))
         self.run = _runner(self.function, options)
         self.fast: Callable[[tuple[Any, ...]], Any] | None = None
@@ -143,7 +146,7 @@ class Specialisation:
     def __call__(self, flat: list[Any]) -> Any:
         args = [*flat, *[c.get() for c in self.program.captures]]
         back: list[tuple[Any, Any]] = []
-        if self.written:
+        if self.unshared:
             self._check_aliases(args)
         for k in self.arrays:
             value = args[k]
@@ -161,7 +164,7 @@ class Specialisation:
         return self.result(iter((made,) if self.single else made or ()))  # nothing: compiled code gives None
 
     def _check_aliases(self, args: list[Any]) -> None:
-        for k in self.written:
+        for k in self.unshared:
             for other in self.arrays:
                 if other != k and np.may_share_memory(args[k], args[other]):
                     names = [self.program.function.params[n].hint for n in (k, other)]
