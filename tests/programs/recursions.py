@@ -303,3 +303,57 @@ def rewritten(u, n):
 @program(V4, tags="recursion store between")
 def recursion_that_calls_another(u):
     return rewritten(u, 3)
+
+
+# -- local functions, which read what is around them --------------------------------------------------
+
+
+def locally(x):
+    def r(u, k):
+        if k < 1:
+            return u * x[0]
+        return np.sin(r(u, k - 1)) + r(u * 0.5, k - 2) * x[1]
+
+    return r(0.3, 3)
+
+
+@program([0.4, 0.7], [0.8, -0.3], tags="recursion closure")
+def a_local_recursion_of_two_arrays(x, y):
+    return locally(x) + 10.0 * locally(y)
+
+
+@program([[0.4, 0.7], [0.8, -0.3], [0.2, 0.5]], tags="recursion closure loop")
+def a_local_recursion_of_every_row(rows):
+    s = 0.0
+    for i in range(rows.shape[0]):
+        s += locally(rows[i]) * (i + 1)
+    return s
+
+
+@program(0.3, tags="recursion closure rebinding")
+def a_local_recursion_whose_surroundings_change(x):
+    def r(u, k):
+        if k < 1:
+            return u * x
+        return np.sin(r(u, k - 1)) + r(u * 0.5, k - 2) * x
+
+    a = r(0.3, 3)
+    x = x * 2.0
+    return a + 10.0 * r(0.3, 3)
+
+
+def through_another(x):
+    def scaled(v):
+        return v * x
+
+    def r(u, k):
+        if k < 1:
+            return scaled(u)
+        return np.sin(r(u, k - 1)) + r(u * 0.5, k - 2)
+
+    return r(0.3, 3)
+
+
+@program(0.3, tags="recursion closure call")
+def a_local_recursion_that_calls_a_local_function(x):
+    return through_another(x) + 10.0 * through_another(2.0 * x)

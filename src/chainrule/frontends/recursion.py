@@ -40,6 +40,7 @@ class _Entry:
     level: int = 0  # the number of functions that were being read when this was begun
     waits: bool = False  # for the type of another function that is being read
     extras: tuple[Var, ...] = ()
+    scope: Any = None  # what the names in it mean outside
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,13 @@ def call_function(frame: Any, node: ast.FunctionDef | ast.Lambda) -> Any:
     ctx: Context = frame.ctx
     key = (node, signature(frame.env))
     entry = ctx.functions.get(key)
+    scope = _scope(frame.outer, node)
+    if entry is not None and not entry.busy and entry.scope != scope:  # what it reads from around it is other now
+        ctx.functions[*key, entry.function] = entry
+        entry = None
     if entry is None:
         entry = _build(frame, node, key)
+        entry.scope = scope
     if entry.template is None:
         for other in ctx.functions.values():
             other.waits = other.waits or (other.busy and other.level > entry.level)
@@ -99,6 +105,48 @@ def call_function(frame: Any, node: ast.FunctionDef | ast.Lambda) -> Any:
     return rebuild(
         entry.template, iter([_returned(ctx, v, x) for v, x in zip(outs, leaves(entry.template), strict=True)])
     )
+
+
+def _scope(frame: Any, node: Any) -> list[tuple[str, Any]]:
+    """What the names in `node` mean in the functions around it, and those in local functions that it names."""
+    found: dict[str, Any] = {}
+    waiting: list[Any] = [node] if frame is not None else []
+    while waiting:
+        for name in {n.id for n in ast.walk(waiting.pop()) if isinstance(n, ast.Name)} - found.keys():
+            around = frame
+            while around is not None and name not in around.env:
+                around = around.outer
+            if around is not None:
+                parts = leaves(around.env[name])
+                found[name] = tuple(_meaning(leaf) for leaf in parts)
+                waiting += [leaf.node for leaf in parts if isinstance(leaf, Closure)]
+    return sorted(found.items())
+
+
+def _meaning(leaf: Any) -> Any:
+    """What is equal where a name means the same."""
+    match leaf:
+        case Number(atom=atom, weak=weak):
+            return (atom, weak)
+        case ArrayRef(var=var):
+            return var
+        case Static(value=value):
+            return _Same(value)
+        case Closure(node=node):
+            return node
+    return _Same(leaf)
+
+
+class _Same:
+    """Equal for one object only."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.value is self.value
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _returned(ctx: Context, out: Var | None, leaf: _Leaf) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from chainrule.ir.nodes import Scalar
 
 __all__ = ["boundary", "runnable"]
 
+_processors = threading.Lock()
 _SINGLE = (Scalar("float32"), Scalar("complex64"))  # which Numba returns as Python's numbers
 
 
@@ -52,6 +54,8 @@ def boundary(source: Source, call: Callable[..., Any]) -> Callable[..., Any]:
     """`call`, with the results and the exceptions that Python should see, and as much stack as it needs."""
     if source.recursive:
         call = importlib.import_module("chainrule.backends.threads").with_room(call, source.repeatable)
+    if source.parallel:
+        call = _one_at_a_time(call)
     results = source.signatures[source.entry].results
     kinds: list[Any] = [np.dtype(r.dtype).type if r in _SINGLE else None for r in results]
     raised = tuple(getattr(builtins, name) for name in source.exceptions)
@@ -72,3 +76,13 @@ def boundary(source: Source, call: Callable[..., Any]) -> Callable[..., Any]:
         return tuple(kind(m) if kind else m for kind, m in zip(kinds, made, strict=True))
 
     return checked
+
+
+def _one_at_a_time(call: Callable[..., Any]) -> Callable[..., Any]:
+    """`call`, which uses all processors: one of Numba's threading layers ends the process if two calls do at once."""
+
+    def run(*args: Any) -> Any:
+        with _processors:
+            return call(*args)
+
+    return run
