@@ -29,6 +29,10 @@ TINY = {
 @pytest.fixture
 def load(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
+    ours = {path.stem for path in BENCHMARKS.iterdir()}
+    for name, module in list(sys.modules.items()):  # other modules of these names may have been imported
+        if name.partition(".")[0] in ours and str(BENCHMARKS) not in (getattr(module, "__file__", None) or ""):
+            monkeypatch.delitem(sys.modules, name)
     environment = dict(os.environ)
     yield importlib.import_module
     os.environ.clear()

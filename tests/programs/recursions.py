@@ -112,7 +112,7 @@ def visited(x, left, right, k):
     return c * b - math.sin(x[k]) * a, b + d * x[k]
 
 
-@program([0.3, -0.2, 0.5, 0.9, 0.1], tags="recursion tree tuple")
+@program([0.3, -0.2, 0.5, 0.9, 0.1], tags="recursion tree tuple", eager=False)
 def recursion_over_a_tree(x):
     a, b = visited(x, np.array([1, 3, -1, -1, -1]), np.array([2, 4, -1, -1, -1]), 0)
     return a * b
@@ -155,7 +155,7 @@ def transformed(x, n):
     return r
 
 
-@program(V4, tags="recursion array results")
+@program(V4, tags="recursion array results", eager=False)
 def recursion_of_arrays(x):
     r = transformed(x, len(x))
     return np.sum(r * r)
@@ -195,7 +195,7 @@ def branching(x, t, n):
     return s * math.cos(t)
 
 
-@program(V4, tags="recursion loop while store")
+@program(V4, tags="recursion loop while store", eager=False)
 def recursion_in_loops(x):
     s = 0.0
     for i in range(len(x)):
@@ -253,7 +253,7 @@ def filled(x, w, lo, hi):
     return w[lo] + w[hi - 1]
 
 
-@program([0.4, 1.1, 0.9, -0.3, 0.35], tags="recursion store workspace")
+@program([0.4, 1.1, 0.9, -0.3, 0.35], tags="recursion store workspace", eager=False)
 def recursion_with_a_workspace(x):
     return filled(x, np.zeros(len(x)), 0, len(x))
 
