@@ -39,11 +39,12 @@ from chainrule.ir.nodes import (
 )
 from chainrule.ir.show import show
 from chainrule.ir.walk import nodes_of
+from chainrule.transforms.contract import contracted
 from chainrule.transforms.simplify import PASSES, simplify
 from tests.ir.programs import ALL, INDICES, MATRIX, PROGRAMS, VECTOR, branch, finish, loop, outcome, repeat
 from tests.ir.random_programs import random_program
 
-EVERY: list[Callable[[Function], Function]] = [*dict.fromkeys(PASSES), simplify]
+EVERY: list[Callable[[Function], Function]] = [*dict.fromkeys(PASSES), contracted, simplify]
 TRANSPOSED = [integer(1), integer(0)]
 
 
@@ -736,7 +737,7 @@ def test_a_row_for_every_iteration_becomes_one() -> None:
     body.emit(For(k, integer(0), n, integer(1), second.block, [Carry(middle, s, after, inner)]))
     b.emit(For(i, integer(0), n, integer(1), body.block, [Carry(s, constant(0.0), inner, total)]))
     function = check(Function("f", (x,), b.block, (total,)))
-    simplified = check(simplify(function))
+    simplified = check(contracted(simplify(function)))
     (made,) = (node for node in nodes_of(simplified.body) if isinstance(node, Alloc))
     assert len(made.shape) == 1
     at = np.linspace(-1.0, 2.0, 6)
@@ -757,4 +758,4 @@ def test_rows_that_outlive_a_loop_stay() -> None:
     b.emit(For(t, integer(0), integer(3), integer(1), outer.block))
     function = check(Function("f", (x,), b.block, (y,)))
     at = np.arange(1.0, 5.0)
-    np.testing.assert_array_equal(evaluate(simplify(function), [at])[0], 9 * at)
+    np.testing.assert_array_equal(evaluate(contracted(simplify(function)), [at])[0], 9 * at)

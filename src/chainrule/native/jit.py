@@ -34,6 +34,7 @@ from chainrule.native.rooms import roomy, with_rooms
 from chainrule.native.traced import call_traced
 from chainrule.native.verify import compared
 from chainrule.native.workspace import pooled, with_workspace
+from chainrule.transforms.contract import contracted
 from chainrule.transforms.fission import fissioned
 from chainrule.transforms.forward import jvp
 from chainrule.transforms.parallel import parallelised
@@ -222,7 +223,7 @@ def _compiled(function: Any, parallel: bool) -> tuple[Source, Callable[..., Any]
     """The text that Numba gets, and what makes a function like `function` of the compiled one."""
     parts = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     function = parallelised(function, parts) if parallel and parts > 1 else function
-    function, dtypes = with_rooms(unsigned(fissioned(stretched(function))))
+    function, dtypes = with_rooms(unsigned(fissioned(stretched(contracted(function)))))
     spacious = with_workspace(function)
 
     def wrap(call: Callable[..., Any]) -> Callable[..., Any]:

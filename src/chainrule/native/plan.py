@@ -16,6 +16,7 @@ from chainrule.ir.nodes import Alloc, Function, Line
 from chainrule.native.arguments import size_of
 from chainrule.native.jit import Jitted, innermost, jit
 from chainrule.native.memory import show_bytes
+from chainrule.transforms.contract import contracted
 from chainrule.transforms.simplify import simplify
 
 __all__ = ["Kept", "Plan", "plan"]
@@ -124,6 +125,7 @@ def plan(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Plan:
         jitted = Jitted(_derivative(jitted.function, inner), jitted.options)
     program = jitted.read(*args, **kwargs)
     function = simplify(program.function)
+    function = function if jitted.options["parallel"] else contracted(function)
     flat: list[Any] = []
     jitted.key(args, kwargs, flat)
     found = _estimated(function, program, flat)

@@ -2,11 +2,10 @@
 
 `simplify` makes loops of linear recursion (`recursion`) and runs the passes of this package, twice: what is known
 or computed twice goes (`fold`), and what nobody needs (`dead`); cells that a loop works on become scalars
-(`promote`), loops that hand an array over are joined (`fuse`) and arrays made shorter (`contract`), stores that are
-overwritten go (`stores`), what does not change in a loop moves out (`hoist`). Results, exceptions, prints and what is
-written to the arguments stay what they are, in their order; not so where a program is in error: an index out of
-bounds in a load that nobody needs, or extents that do not fit. Arguments that are written to are taken not to share
-memory with others.
+(`promote`), loops that hand an array over are joined (`fuse`), stores that are overwritten go (`stores`), what does not
+change in a loop moves out (`hoist`). Results, exceptions, prints and what is written to the arguments stay what they
+are, in their order; not so where a program is in error: an index out of bounds in a load that nobody needs, or
+extents that do not fit. Arguments that are written to are taken not to share memory with others.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import dataclasses
 from chainrule.ir.nodes import Call, Function, Node
 from chainrule.ir.walk import nodes_of
 from chainrule.transforms.recursion import looped
-from chainrule.transforms.simplify.contract import contracted
 from chainrule.transforms.simplify.dead import without_dead
 from chainrule.transforms.simplify.fold import folded
 from chainrule.transforms.simplify.fuse import fused
@@ -27,7 +25,7 @@ from chainrule.transforms.simplify.walk import Substitution
 
 __all__ = ["PASSES", "simplify"]
 
-PASSES = (folded, without_dead, promoted, hoisted, fused, folded, without_overwritten, without_dead, contracted)
+PASSES = (folded, without_dead, promoted, hoisted, fused, folded, without_overwritten, without_dead)
 _ROUNDS = 2
 
 

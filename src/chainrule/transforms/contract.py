@@ -1,7 +1,8 @@
 """Arrays with a row for every iteration of a loop that needs its own row only: one row is enough.
 
 The array is made beside the loop and not filled, and all accesses stand in the loop and have its index in the same
-place. So an iteration reads what it has written itself, which it also finds in a row that all iterations use.
+place. So an iteration reads what it has written itself, which it also finds in a row that all iterations use. Loops
+are divided among processors before: parts that run at once need rows of their own.
 """
 
 from __future__ import annotations
