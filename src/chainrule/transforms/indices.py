@@ -103,7 +103,7 @@ class Indices:
             trips = (
                 Form({}, 0).plus(self.form(loop.upper), loop.step.value).plus(self.form(loop.lower), -loop.step.value)
             )
-            if self._not_negative(trips):
+            if self.proves_not_negative(trips):
                 return self.form(carry.init).plus(trips, stride)
         return Form({out: 1}, 0)
 
@@ -111,9 +111,9 @@ class Indices:
         """Whether `atom` is certain to be at least 0."""
         if isinstance(atom, Undef):
             return False
-        return self._not_negative(self.form(atom))
+        return self.proves_not_negative(self.form(atom))
 
-    def _not_negative(self, form: Form) -> bool:
+    def proves_not_negative(self, form: Form) -> bool:
         for _ in range(_ROUNDS):
             worst = next((v for v in form.terms if self._loop(v) is not None), None)
             if worst is None:
@@ -158,7 +158,7 @@ class Indices:
         """Whether an integer that is carried starts at 0 or above and never falls."""
         if carry.param.type != INT or isinstance(carry.next, Undef) or not self.not_negative(carry.init):
             return False
-        return self._not_negative(self.form(carry.next).plus(self.form(carry.param), -1))
+        return self.proves_not_negative(self.form(carry.next).plus(self.form(carry.param), -1))
 
     def _holds_sizes(self, memory: Var) -> bool:
         """Whether the program makes an array of integers and stores no negative ones."""

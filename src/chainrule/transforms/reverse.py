@@ -21,6 +21,7 @@ from chainrule.transforms.prepare import Prepared, prepare
 from chainrule.transforms.primal import Counters, write_primal, write_recording
 from chainrule.transforms.sweep import Sweep
 from chainrule.transforms.tape import MissingTapeError, Tapes, taped
+from chainrule.transforms.zeros import without_zeros
 
 __all__ = ["vjp"]
 
@@ -100,7 +101,7 @@ class Reversal:
         params = (*function.params, *(ct for _, ct in cts))
         made = Function(f"{function.name}_vjp", params, body, (*results, *cotangents), function.line)
         settle_writes([*self._recordings.values(), *(self._pullbacks[f] for f in self._recordings)])
-        return _forwards(made, sweep)
+        return without_zeros(_forwards(made, sweep), sweep.made)
 
     def pullback(self, function: Function) -> Function:
         """The reverse of a function that is called.

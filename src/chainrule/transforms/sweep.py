@@ -114,6 +114,7 @@ class Sweep:
         self.demand = Demand(self.residuals, plan, self.build)
         self.mirrors = self.demand.mirrors
         self.loops: list[Turn] = []
+        self.made: list[Var] = []  # shadows with memory of their own
         self.body = self.start = self.here = Mirror(self.places, self.places.body, None)
         if region is not None:
             self.start = Mirror(self.places, region, self.body)
@@ -195,6 +196,7 @@ class Sweep:
                 else:
                     shape = [self.extent(array, k) for k in range(array.type.ndim)]
                     known = self.build.alloc(array.type.dtype, shape, 0, hint=hint)
+                    self.made.append(known)
                 mirror.shadows[array] = known
         return known
 
