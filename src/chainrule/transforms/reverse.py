@@ -15,6 +15,7 @@ from chainrule.ir.walk import Renaming, settle_writes
 from chainrule.transforms.activity import find_active, is_float
 from chainrule.transforms.checkpoint import connected, divided, outlined
 from chainrule.transforms.demand import Plan
+from chainrule.transforms.guards import guarded
 from chainrule.transforms.mirror import bar, zero
 from chainrule.transforms.order import Order
 from chainrule.transforms.prepare import Prepared, prepare
@@ -101,7 +102,7 @@ class Reversal:
         params = (*function.params, *(ct for _, ct in cts))
         made = Function(f"{function.name}_vjp", params, body, (*results, *cotangents), function.line)
         settle_writes([*self._recordings.values(), *(self._pullbacks[f] for f in self._recordings)])
-        return without_zeros(_forwards(made, sweep), sweep.made)
+        return without_zeros(guarded(_forwards(made, sweep), sweep.zeros), sweep.made)
 
     def pullback(self, function: Function) -> Function:
         """The reverse of a function that is called.
@@ -215,6 +216,8 @@ class Reversal:
 
 def _forwards(function: Function, sweep: Sweep) -> Function:
     """`function` with the loops of its reverse turned forwards where that is free."""
+    if not sweep.loops:
+        return function
     order = Order(function)
     for turn in sweep.loops:
         if order.is_free(turn.loop):
@@ -232,11 +235,15 @@ def _least(run: Callable[[Plan], Sweep]) -> Sweep:
     def settled(plan: Plan) -> Sweep:
         first = run(plan)
         kept, relied = frozenset(first.residuals.kept), frozenset(first.demand.relied)
+        if kept == plan.kept and not plan.restored:
+            return first  # nothing would be different
         second = run(plan._replace(kept=kept, relied=relied))
         return second if second.is_sound and second.cost <= first.cost else first
 
     best = settled(Plan())
     if best.is_on_tape:
+        return best
+    if not best.cost:
         return best
     for array in [a for a in best.demand.missed if best.residuals.expandable(a)]:
         plan = Plan(best.plan.restored, best.plan.expanded | {array}, frozenset(best.residuals.kept))

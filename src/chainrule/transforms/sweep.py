@@ -43,6 +43,7 @@ from chainrule.ir.nodes import (
 from chainrule.ir.walk import is_number
 from chainrule.transforms.activity import is_float
 from chainrule.transforms.demand import Demand, Plan
+from chainrule.transforms.guards import Guard
 from chainrule.transforms.indices import Indices
 from chainrule.transforms.mirror import Mirror, bar, zero
 from chainrule.transforms.partials import array_cotangent, convert, operands_of, params_read, partial, pull
@@ -115,6 +116,7 @@ class Sweep:
         self.mirrors = self.demand.mirrors
         self.loops: list[Turn] = []
         self.made: list[Var] = []  # shadows with memory of their own
+        self.zeros: dict[Var, Guard] = {}  # when cotangents are no structural zeros
         self.body = self.start = self.here = Mirror(self.places, self.places.body, None)
         if region is not None:
             self.start = Mirror(self.places, region, self.body)
@@ -179,6 +181,9 @@ class Sweep:
             lives[atom] = live
         elif atom in lives:
             lives[atom] = self.build.let("logical_or", lives[atom], live)
+        made = mirror.flows[atom]
+        if isinstance(made, Var) and isinstance(lives.get(atom), Var):
+            self.zeros[made] = Guard(lives[atom], True)
 
     def take(self, var: Var) -> Atom | None:
         """The cotangent of a variable that is defined here, which nothing contributes to any more."""
@@ -476,16 +481,17 @@ class Sweep:
                     elif ct is not None:
                         self.contribute(source, ct, lives[m])
                 self._reverse(child)
-        merges = self._merged(children)
+        merges, sides = self._merged(children)
         then, orelse = children
         if merges or then.code.nodes or orelse.code.nodes:
             test = self.demand.need(node.test)
             self.build.emit(If(test, then.code, orelse.code, merges))
+            self.zeros.update((out, Guard(test, side)) for out, side in sides.items())
 
-    def _merged(self, children: list[Mirror]) -> list[Merge]:
-        """What flows out of two branches, as results of the `If`."""
+    def _merged(self, children: list[Mirror]) -> tuple[list[Merge], dict[Var, bool]]:
+        """What flows out of two branches, as results of the `If`; on which side alone, where there is only one."""
         mirror = self.here
-        merges = []
+        merges, only = [], {}
         for key in dict.fromkeys([k for child in children for k in child.flows]):
             if any(child.owns(key) for child in children):
                 continue
@@ -499,8 +505,10 @@ class Sweep:
             then, orelse = (zero(type) if s is None else s for s in sides)
             out = bar(key) if isinstance(key, Var) else Var("q", type)
             merges.append(Merge(out, then, orelse))
+            if None in sides and not any(child.region.raises for child in children):
+                only[out] = sides[1] is None
             mirror.replace(key, out)
-        return merges
+        return merges, only
 
     def _for(self, node: For) -> None:
         child = Mirror(self.places, self.places.regions[node.body], self.here)

@@ -1,20 +1,23 @@
 """Making a program smaller and faster without changing what it computes, to the last bit.
 
 `simplify` makes loops of linear recursion (`recursion`) and runs the passes of this package, twice: what is known
-or computed twice goes (`fold`), and what nobody needs (`dead`); cells that a loop works on become scalars
-(`promote`), loops that hand an array over are joined (`fuse`), stores that are overwritten go (`stores`), what does not
-change in a loop moves out (`hoist`). Results, exceptions, prints and what is written to the arguments stay what they
-are, in their order; not so where a program is in error: an index out of bounds in a load that nobody needs, or
-extents that do not fit. Arguments that are written to are taken not to share memory with others.
+or computed twice goes (`fold`), and what nobody needs (`dead`); branches on one test are joined (`branches`), cells
+that a loop works on become scalars (`promote`), loops that hand an array over are joined (`fuse`), stores that are
+overwritten go (`stores`), what does not change in a loop moves out (`hoist`). Results, exceptions, prints and what is
+written to the arguments stay what they are, in their order; not so where a program is in error: an index out of
+bounds in a load that nobody needs, or extents that do not fit. Arguments that are written to are taken not to share
+memory with others.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from chainrule.ir.nodes import Call, Function, Node
 from chainrule.ir.walk import nodes_of
 from chainrule.transforms.recursion import looped
+from chainrule.transforms.simplify.branches import with_joined_branches
 from chainrule.transforms.simplify.dead import without_dead
 from chainrule.transforms.simplify.fold import folded
 from chainrule.transforms.simplify.fuse import fused
@@ -25,7 +28,17 @@ from chainrule.transforms.simplify.walk import Substitution
 
 __all__ = ["PASSES", "simplify"]
 
-PASSES = (folded, without_dead, promoted, hoisted, fused, folded, without_overwritten, without_dead)
+PASSES = (
+    folded,
+    with_joined_branches,
+    without_dead,
+    promoted,
+    hoisted,
+    fused,
+    folded,
+    without_overwritten,
+    without_dead,
+)
 _ROUNDS = 2
 
 
@@ -55,7 +68,9 @@ def simplify(function: Function) -> Function:
         if current not in calls:
             calls[current] = _alone(current)
             waiting += [n.function for n in nodes_of(calls[current].body) if isinstance(n, Call)]
-    if len(calls) > 1 or any(isinstance(n, Call) for n in nodes_of(calls[function].body)):
+    calling = any(isinstance(n, Call) for n in nodes_of(calls[function].body))
+    if calling and any(made is not f for f, made in calls.items()):
+        calls = {f: dataclasses.replace(made) for f, made in calls.items()}
         for made in calls.values():
             made.body = _Calls(calls).block(made.body)  # functions that call each other exist before their bodies
     return calls[function]
@@ -63,9 +78,14 @@ def simplify(function: Function) -> Function:
 
 def _alone(function: Function) -> Function:
     """`function` by itself; what it calls stays."""
+    done: dict[Callable[[Function], Function], Function] = {}  # what a pass has left as it was
     for _ in range(_ROUNDS):
         for step in PASSES:
-            function = step(function)
+            if done.get(step) is not function:
+                made = step(function)
+                if made is function:
+                    done[step] = function
+                function = made
     return function
 
 
