@@ -243,3 +243,60 @@ def test_every_number_of_iterations(trips: int, down: bool) -> None:
 def test_a_program_without_elementary_functions_stays_the_same_object() -> None:
     function, _ = over(arithmetic, 1)
     assert fissioned(function) is function
+
+
+# -- additions to neighbouring cells --------------------------------------------------------------------
+
+
+def scattered(seed: int) -> tuple[Function, tuple[Any, ...]]:
+    """Values of a, some of them summed, added to cells of b and c near the index; sometimes b is read, too."""
+    rng = np.random.default_rng(seed)
+
+    def write_body(build: Any, i: Var, arrays: Any, carries: Any) -> Any:
+        a, b, c = arrays
+        values = [build.load(a, build.let("add", i, integer(int(rng.integers(-1, 2))))) for _ in range(2)]
+        for _ in range(rng.integers(1, 4)):
+            left, right = rng.integers(len(values), size=2)
+            values.append(build.let(str(rng.choice(["add", "multiply", "subtract"])), values[left], values[right]))
+        if rng.random() < 0.3:
+            values.append(build.let("sin", values[-1]))
+        if rng.random() < 0.2:
+            values.append(build.load(b, i))
+        for _ in range(rng.integers(2, 6)):
+            array, value = (b, c)[rng.integers(2)], values[rng.integers(len(values))]
+            build.emit(Incr(array, (build.let("add", i, integer(int(rng.integers(-1, 2)))),), value))
+        return [build.let("add", s, values[-1]) for s in carries]
+
+    return over(write_body, carried=int(rng.integers(2)))
+
+
+@pytest.mark.parametrize("long", [1, 30, 100])
+def test_random_additions(long: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fission, "_LONG", long)
+    split = 0
+    for seed in range(80):
+        function, args = scattered(seed)
+        made = check(fissioned(function, lanes=4, strip=8, sums=True))
+        outcomes = []
+        for f in (function, made):
+            mine = copy.deepcopy(args)
+            outcomes.append([*evaluate(f, list(mine)), *mine])
+        for one, two in zip(*outcomes, strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-13, atol=1e-13)
+        split += made is not function
+        if not any(isinstance(n, Let) and n.op == "sin" for n in nodes_of(function.body)):
+            assert fissioned(function) is function  # in the order that was written
+    assert split >= 30
+
+
+def test_each_loop_adds_to_cells_of_its_own() -> None:
+    def neighbours(build: Any, i: Var, arrays: Any, carries: Any) -> None:
+        t = build.load(arrays[0], i)
+        for k in (-1, 0, 1):
+            build.emit(Incr(arrays[1], (build.let("add", i, integer(k)),), t))
+
+    made = fissioned(over(neighbours)[0], sums=True)
+    (branch,) = [n for n in nodes_of(made.body) if isinstance(n, If)]
+    inner = [n for n in nodes_of(branch.then) if isinstance(n, For)][1:]
+    assert [sum(isinstance(n, Incr) for n in loop.body) for loop in inner] == [1, 1, 1]
+    assert [sum(isinstance(n, Incr) for n in nodes_of(branch.orelse))] == [3]

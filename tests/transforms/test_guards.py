@@ -138,4 +138,6 @@ def test_random_choices(first: int) -> None:
         exec(compile(text, name, "exec"), space)
         primal, v = program_of(space["f"], (_X,)), np.cos(np.arange(9.0)).reshape(3, 3)
         change = evaluate(jvp(primal, [True]), [_X, v])[-1]
-        np.testing.assert_allclose(np.sum(evaluate(vjp(primal, [True]), [_X, 1.0])[-1] * v), change, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(
+            np.sum(evaluate(vjp(primal, [True]), [_X, 1.0])[-1] * v), change, rtol=1e-12, atol=1e-12
+        )

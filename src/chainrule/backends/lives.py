@@ -8,6 +8,7 @@ that most of these copies vanish; those that remain are assignments.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from chainrule.ir.nodes import Atom, Block, Carry, For, Function, If, Node, Var, While
@@ -32,7 +33,7 @@ class Lives:
     """The classes of variables that share a name, each represented by one, and what a class must not meet."""
 
     def __init__(self, function: Function) -> None:
-        self.conflicts: dict[Var, set[Var]] = {}
+        self.conflicts: dict[Var, set[Var]] = defaultdict(set)
         self.members: dict[Var, list[Var]] = {}
         self._joined: dict[Var, Var] = {}
         self._joinable = set(_joinable(function))
@@ -71,16 +72,14 @@ class Lives:
     def _variables(self, atoms: Iterable[Atom | None]) -> set[Var]:
         return self._joinable.intersection(a for a in atoms if isinstance(a, Var))
 
-    def _define(self, var: Var, alive: Iterable[Var], copied: Atom | None = None) -> None:
+    def _define(self, var: Var, alive: set[Var], copied: Atom | None = None) -> None:
         """`var` is assigned while `alive` are alive; the value of `copied` is its own."""
-        mine = self.conflicts.setdefault(var, set())
         self.members.setdefault(var, [var])
-        if var not in self._joinable:
-            return
-        for other in alive:
-            if other is not var and other is not copied:
-                mine.add(other)
-                self.conflicts.setdefault(other, set()).add(var)
+        if var in self._joinable:
+            others = alive - {var, copied}
+            self.conflicts[var] |= others
+            for other in others:
+                self.conflicts[other].add(var)
 
     def _assign(self, pairs: list[tuple[Var, Atom]], alive: set[Var]) -> set[Var]:
         """Parallel assignments; return what is alive before them."""
@@ -96,6 +95,7 @@ class Lives:
         return alive
 
     def _node(self, node: Node, alive: set[Var]) -> set[Var]:
+        """What is alive before `node`; `alive` may become it."""
         match node:
             case If():
                 before = self._variables([node.test])
@@ -107,10 +107,12 @@ class Lives:
                 return self._for(node, alive)
             case While():
                 return self._while(node, alive)
-        outs = set(defines(node))
+        outs = defines(node)
         for v in outs:
-            self._define(v, alive | outs)
-        return (alive - outs) | self._variables(reads(node))
+            self._define(v, alive.union(outs) if len(outs) > 1 else alive)
+        alive.difference_update(outs)
+        alive |= self._variables(reads(node))
+        return alive
 
     def _for(self, node: For, alive: set[Var]) -> set[Var]:
         around = self._around(node, alive)

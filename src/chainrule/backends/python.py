@@ -144,6 +144,7 @@ _IMPORTS = {
     "np": ("\n", "import numpy as np"),
     "numba": ("\n", "import numba"),
     "special": ("", "from scipy import special"),
+    "kernels": ("\n", "from chainrule.backends import kernels"),
     "support": ("\n", "from chainrule.backends import support"),
 }
 
@@ -151,7 +152,7 @@ _IMPORTS = {
 def _imports(text: str) -> str:
     lines = ""
     for module, (gap, line) in _IMPORTS.items():
-        if re.search(rf"\b{module}\.", text):
+        if f"{module}." in text and re.search(rf"\b{module}\.", text):
             lines += f"{gap if lines else ''}{line}\n"
     return lines
 

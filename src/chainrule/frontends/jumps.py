@@ -45,6 +45,8 @@ def remove_jumps(body: Sequence[ast.stmt]) -> list[ast.stmt]:
     """
     jumps = _Jumps()
     done = jumps.return_once(jumps.block(body, None))
+    if not jumps.flags:
+        return done
     flags = {n.id: None for n in _inside(done) if isinstance(n, ast.Name) and n.id.startswith("return.")}
     return [*[_set(flag, False, body[0]) for flag in flags], *done]
 

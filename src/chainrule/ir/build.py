@@ -5,8 +5,7 @@ A `Builder` appends to one block at a time; `inside` switches to another. `inlin
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,10 +34,11 @@ from chainrule.ir.nodes import (
     Var,
     View,
 )
-from chainrule.ir.walk import Renaming, is_number, nodes_of
+from chainrule.ir.walk import Renaming, is_number
 
 __all__ = ["FALSE", "INT", "TRUE", "Builder", "boolean", "constant", "integer"]
 
+_KINDS: dict[str, Any] = {d: np.dtype(d).type for d in (*ops.FLOATS, "int64", "bool")}
 INT, BOOL, FLOAT = Scalar("int64"), Scalar("bool"), Scalar("float64")
 TRUE, FALSE = Const(True, BOOL), Const(False, BOOL)
 
@@ -56,6 +56,22 @@ def constant(value: Any, dtype: str = "float64") -> Const:
     return Const(np.dtype(dtype).type(value).item(), Scalar(dtype))
 
 
+class _Inside:
+    """A context in which a builder appends to another block; a class, since it is entered for every statement."""
+
+    __slots__ = ("block", "builder", "outer")
+
+    def __init__(self, builder: Builder, block: Block) -> None:
+        self.builder, self.block, self.outer = builder, block, builder.block
+
+    def __enter__(self) -> Block:
+        self.builder.block = self.block
+        return self.block
+
+    def __exit__(self, *error: object) -> None:
+        self.builder.block = self.outer
+
+
 class Builder:
     """Appends nodes to `block`; `line` is the user's line they come from."""
 
@@ -68,13 +84,9 @@ class Builder:
             node.line = self.line
         self.block.nodes.append(node)
 
-    @contextlib.contextmanager
-    def inside(self, block: Block) -> Iterator[Block]:
-        outer, self.block = self.block, block
-        try:
-            yield block
-        finally:
-            self.block = outer
+    def inside(self, block: Block) -> _Inside:
+        """Meanwhile append to `block`."""
+        return _Inside(self, block)
 
     # -- scalars
 
@@ -102,46 +114,62 @@ class Builder:
         """What ``op(*args)`` is known to be, exactly."""
         if all(isinstance(a, Const) for a in args):
             return self._evaluated(op, args)
-        match op, args:
-            case "add", (x, y) if x.type.dtype == "int64":
-                return x if is_number(y, 0) else y if is_number(x, 0) else None
-            case "subtract", (x, y) if is_number(y, 0) and str(y.value)[0] != "-":  # type: ignore[union-attr]
-                return x  # -0.0 - -0.0 is 0.0
-            case "multiply", (x, y):
-                if is_number(y, 1):
-                    return x
-                if is_number(x, 1):
-                    return y
-                if is_number(x, -1):
-                    return self.let("negative", y)
-                if is_number(y, -1):
-                    return self.let("negative", x)
-            case (("divide" | "power"), (x, y)) if is_number(y, 1):
-                return x
-            case (("equal" | "less_equal" | "greater_equal"), (x, y)) if x is y and x.type.dtype == "int64":
-                return TRUE
-            case (("not_equal" | "less" | "greater"), (x, y)) if x is y and x.type.dtype == "int64":
-                return FALSE
-            case "negative", (Var() as x,):
-                inner = self.definition(x)
-                return inner.args[0] if inner is not None and inner.op == "negative" else None
-            case "logical_not", (Var() as x,):
-                inner = self.definition(x)
-                return inner.args[0] if inner is not None and inner.op == "logical_not" else None
-            case "logical_and", (x, y):
-                for a, b in ((x, y), (y, x)):
-                    if isinstance(a, Const):
-                        return b if a.value else FALSE
-            case "logical_or", (x, y):
-                for a, b in ((x, y), (y, x)):
-                    if isinstance(a, Const):
-                        return TRUE if a.value else b
-            case "where", (c, x, y):
-                if isinstance(c, Const):
-                    return x if c.value else y
-                if x is y or (isinstance(x, Const) and repr(x) == repr(y)):  # 0.0 == -0.0
-                    return x
+        identity = _IDENTITIES.get(op)
+        return None if identity is None else identity(self, *args)
+
+    def _add(self, x: Atom, y: Atom) -> Atom | None:
+        if x.type.dtype != "int64":
+            return None
+        return x if is_number(y, 0) else y if is_number(x, 0) else None
+
+    def _subtract(self, x: Atom, y: Atom) -> Atom | None:
+        return x if is_number(y, 0) and str(y.value)[0] != "-" else None  # type: ignore[union-attr] # -0.0 - -0.0 is 0.0
+
+    def _multiply(self, x: Atom, y: Atom) -> Atom | None:
+        for a, b in ((x, y), (y, x)):
+            if is_number(b, 1):
+                return a
+        for a, b in ((x, y), (y, x)):
+            if is_number(a, -1):
+                return self.let("negative", b)
         return None
+
+    def _divide(self, x: Atom, y: Atom) -> Atom | None:
+        return x if is_number(y, 1) else None
+
+    def _reflexive(self, x: Atom, y: Atom) -> Atom | None:
+        return TRUE if x is y and x.type.dtype == "int64" else None
+
+    def _irreflexive(self, x: Atom, y: Atom) -> Atom | None:
+        return FALSE if x is y and x.type.dtype == "int64" else None
+
+    def _negative(self, x: Atom) -> Atom | None:
+        return self._undone("negative", x)
+
+    def _logical_not(self, x: Atom) -> Atom | None:
+        return self._undone("logical_not", x)
+
+    def _undone(self, op: str, x: Atom) -> Atom | None:
+        """What `x` is the `op` of."""
+        inner = self.definition(x) if isinstance(x, Var) else None
+        return inner.args[0] if inner is not None and inner.op == op else None
+
+    def _logical_and(self, x: Atom, y: Atom) -> Atom | None:
+        for a, b in ((x, y), (y, x)):
+            if isinstance(a, Const):
+                return b if a.value else FALSE
+        return None
+
+    def _logical_or(self, x: Atom, y: Atom) -> Atom | None:
+        for a, b in ((x, y), (y, x)):
+            if isinstance(a, Const):
+                return TRUE if a.value else b
+        return None
+
+    def _where(self, c: Atom, x: Atom, y: Atom) -> Atom | None:
+        if isinstance(c, Const):
+            return x if c.value else y
+        return x if x is y or (isinstance(x, Const) and repr(x) == repr(y)) else None  # 0.0 == -0.0
 
     def definition(self, var: Var) -> Let | None:
         """The `Let` that defines `var`, if it is among the last nodes of the block."""
@@ -152,10 +180,11 @@ class Builder:
 
     @staticmethod
     def _evaluated(op: str, args: tuple[Atom, ...]) -> Const | None:
-        values = tuple(np.dtype(a.type.dtype).type(a.value) for a in args)  # type: ignore[union-attr]
-        type = ops.result_type(op, tuple(a.type for a in args))
+        dtypes, type = tuple([a.type.dtype for a in args]), ops.result_type(op, tuple([a.type for a in args]))
+        values = [ops.number(a.value, dtype) for a, dtype in zip(args, dtypes, strict=True)]  # type: ignore[union-attr]
         try:
-            value = ops.evaluate(op, values, type).item()
+            with np.errstate(all="ignore"):
+                value = _KINDS[type.dtype](ops.implementation(op, dtypes, type.dtype)(*values)).item()
         except (ArithmeticError, TypeError, ValueError):
             return None
         return Const(value, type) if value == value else None
@@ -210,9 +239,22 @@ class Builder:
     def inline(self, function: Function, args: Sequence[Atom]) -> tuple[Atom, ...]:
         """Append a copy of the body of `function` over `args`, and return the atoms of its results."""
         renaming = Renaming(dict(zip(function.params, args, strict=True)))
-        for node in function.body:
-            copied = renaming.node(node)
-            self.emit(copied)
-            for inner in nodes_of(Block([copied])):
-                inner.line = inner.line or self.line
+        renaming.line = self.line
+        self.block.nodes += renaming.block(function.body).nodes
         return renaming.all(function.results)
+
+
+# What an operation is known to be where an operand is a neutral element, another the same, or it undoes another one.
+_IDENTITIES: dict[str, Callable[..., Atom | None]] = {
+    "add": Builder._add,
+    "subtract": Builder._subtract,
+    "multiply": Builder._multiply,
+    **dict.fromkeys(("divide", "power"), Builder._divide),
+    **dict.fromkeys(("equal", "less_equal", "greater_equal"), Builder._reflexive),
+    **dict.fromkeys(("not_equal", "less", "greater"), Builder._irreflexive),
+    "negative": Builder._negative,
+    "logical_not": Builder._logical_not,
+    "logical_and": Builder._logical_and,
+    "logical_or": Builder._logical_or,
+    "where": Builder._where,
+}

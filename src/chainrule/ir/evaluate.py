@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.ir import ops
+from chainrule.ir.messages import arguments
 from chainrule.ir.nodes import (
     AddInto,
     Alloc,
@@ -249,14 +250,14 @@ class _Interpreter:
         _leave(node.carries, env)
 
     def stop(self, node: Raise, env: Environment) -> None:
-        raise getattr(builtins, node.exception)("".join(_texts(node.parts, env)))
+        raise getattr(builtins, node.exception)(*arguments(_values(node.parts, env)))
 
     def check(self, node: Check, env: Environment) -> None:
         if not _used(node.test, env):
-            raise getattr(builtins, node.exception)("".join(_texts(node.parts, env)))
+            raise getattr(builtins, node.exception)(*arguments(_values(node.parts, env)))
 
     def write(self, node: Print, env: Environment) -> None:
-        sys.stdout.write(" ".join(_texts(node.parts, env)) + "\n")
+        sys.stdout.write(" ".join(map(str, arguments(_values(node.parts, env)))) + "\n")
 
 
 def _enter(carries: Sequence[Carry], env: Environment) -> None:
@@ -277,8 +278,8 @@ def _item(item: Any, env: Environment) -> Any:
     return None if item is None else _used(item, env)
 
 
-def _texts(parts: Sequence[str | Atom], env: Environment) -> list[str]:
-    return [p if isinstance(p, str) else str(_used(p, env)) for p in parts]
+def _values(parts: Sequence[str | Atom], env: Environment) -> list[Any]:
+    return [p if isinstance(p, str) else _used(p, env) for p in parts]
 
 
 _MEANING: dict[type[Node], Callable[[_Interpreter, Any, Environment], None]] = {

@@ -321,7 +321,7 @@ class While(Node):
 
 @dataclass(eq=False, slots=True)
 class Raise(Node):
-    """Raise the exception class named `exception`; `parts` of the message are text or atoms."""
+    """Raise the exception class named `exception`; `parts` are text, atoms and marks, see `messages`."""
 
     exception: str
     parts: tuple[str | Atom, ...]
@@ -338,7 +338,7 @@ class Check(Node):
 
 @dataclass(eq=False, slots=True)
 class Print(Node):
-    """Print text and atoms, as the user's ``print`` does; kept in the primal sweep only."""
+    """Print what an exception of these `parts` would have as arguments; kept in the primal sweep only."""
 
     parts: tuple[str | Atom, ...]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
+from operator import attrgetter
 from typing import Any
 
 from chainrule.ir.nodes import (
@@ -22,6 +23,7 @@ from chainrule.ir.nodes import (
     If,
     Incr,
     Let,
+    Line,
     Load,
     Merge,
     Node,
@@ -57,95 +59,89 @@ __all__ = [
 ]
 
 
-def reads(node: Node) -> Iterator[Atom]:
+_OUT = (Let, Load, View, Alloc, Copy, Dim)
+_LOOPS = (For, While)
+_WRITING = frozenset({Store, Incr, AddInto, Reserve})
+_ACTING = _WRITING | {Call}
+_BEARING = frozenset({Alloc, Copy, Op, If, Call})
+
+
+def _atoms(items: Iterable[Any]) -> tuple[Atom, ...]:
+    """The atoms of a view's items."""
+    found: list[Atom] = []
+    for item in items:
+        if isinstance(item, Slice):
+            found += [bound for bound in item if bound is not None]
+        elif item is not None:
+            found.append(item)
+    return tuple(found)
+
+
+def _carried(carries: list[Carry]) -> tuple[Atom, ...]:
+    return tuple([a for c in carries for a in (c.init, c.next)])
+
+
+def _shown(parts: tuple[str | Atom, ...]) -> tuple[Atom, ...]:
+    return tuple([p for p in parts if not isinstance(p, str)])
+
+
+# The three questions that are asked most, by the kind of a node.
+_READS: dict[type[Node], Callable[[Any], tuple[Atom, ...]]] = {
+    **dict.fromkeys((Let, Op, Call), attrgetter("args")),
+    Load: lambda n: (n.array, *n.index),
+    **dict.fromkeys((Store, Incr), lambda n: (n.array, *n.index, n.value)),
+    View: lambda n: (n.array, *_atoms(n.items)),
+    Alloc: attrgetter("shape"),
+    **dict.fromkeys((Copy, Dim), lambda n: (n.array,)),
+    AddInto: attrgetter("array", "source"),
+    Reserve: attrgetter("array", "size"),
+    If: lambda n: (n.test, *[a for m in n.merges for a in (m.then, m.orelse)]),
+    For: lambda n: (n.lower, n.upper, n.step, *_carried(n.carries)),
+    While: lambda n: (n.test, *_carried(n.carries)),
+    **dict.fromkeys((Raise, Print), lambda n: _shown(n.parts)),
+    Check: lambda n: (n.test, *_shown(n.parts)),
+}
+_DEFINES: dict[type[Node], Callable[[Any], tuple[Var, ...]]] = {
+    **dict.fromkeys(_OUT, lambda n: (n.out,)),
+    **dict.fromkeys((Op, Call), attrgetter("outs")),
+    If: lambda n: tuple([m.out for m in n.merges]),
+    **dict.fromkeys(_LOOPS, lambda n: tuple([c.out for c in n.carries])),
+}
+_BLOCKS: dict[type[Node], Callable[[Any], tuple[Block, ...]]] = {
+    If: attrgetter("then", "orelse"),
+    For: lambda n: (n.body,),
+    While: attrgetter("head", "body"),
+}
+
+
+def reads(node: Node) -> tuple[Atom, ...]:
     """The atoms `node` itself reads: not those in its blocks, but what its results and carries take from them."""
-    match node:
-        case Let(args=args) | Op(args=args) | Call(args=args):
-            yield from args
-        case Load(array=array, index=index):
-            yield array
-            yield from index
-        case Store(array=array, index=index, value=value) | Incr(array=array, index=index, value=value):
-            yield array
-            yield from index
-            yield value
-        case View(array=array, items=items):
-            yield array
-            for item in items:
-                if isinstance(item, Slice):
-                    yield from (bound for bound in item if bound is not None)
-                elif item is not None:
-                    yield item
-        case Alloc(shape=shape):
-            yield from shape
-        case Copy(array=array) | Dim(array=array):
-            yield array
-        case AddInto(array=array, source=source):
-            yield array
-            yield source
-        case Reserve(array=array, size=size):
-            yield array
-            yield size
-        case If(test=test, merges=merges):
-            yield test
-            for m in merges:
-                yield m.then
-                yield m.orelse
-        case For(lower=lower, upper=upper, step=step, carries=carries):
-            yield from (lower, upper, step)
-            for c in carries:
-                yield c.init
-                yield c.next
-        case While(test=test, carries=carries):
-            yield test
-            for c in carries:
-                yield c.init
-                yield c.next
-        case Raise(parts=parts) | Print(parts=parts):
-            yield from (p for p in parts if not isinstance(p, str))
-        case Check(test=test, parts=parts):
-            yield test
-            yield from (p for p in parts if not isinstance(p, str))
-        case _:
-            raise AssertionError(node)
+    return _READS[type(node)](node)
 
 
 def defines(node: Node) -> tuple[Var, ...]:
     """The variables that `node` makes visible in its own block."""
-    match node:
-        case Let(out=out) | Load(out=out) | View(out=out) | Alloc(out=out) | Copy(out=out) | Dim(out=out):
-            return (out,)
-        case Op(outs=outs) | Call(outs=outs):
-            return outs
-        case If(merges=merges):
-            return tuple(m.out for m in merges)
-        case For(carries=carries) | While(carries=carries):
-            return tuple(c.out for c in carries)
-    return ()
+    return _DEFINES[type(node)](node) if type(node) in _DEFINES else ()
 
 
 def blocks(node: Node) -> tuple[Block, ...]:
-    match node:
-        case If(then=then, orelse=orelse):
-            return (then, orelse)
-        case For(body=body):
-            return (body,)
-        case While(head=head, body=body):
-            return (head, body)
-    return ()
+    return _BLOCKS[type(node)](node) if type(node) in _BLOCKS else ()
 
 
-def nodes_of(block: Block) -> Iterator[Node]:
-    """All nodes of `block` and of the blocks nested in it, in order."""
-    for node in block:
-        yield node
-        for inner in blocks(node):
-            yield from nodes_of(inner)
+def nodes_of(*blocks: Block) -> list[Node]:
+    """All nodes of `blocks` and of the blocks nested in them, in order."""
+    found: list[Node] = []
+    for block in blocks:
+        for node in block.nodes:
+            found.append(node)
+            if type(node) in _BLOCKS:
+                found += nodes_of(*_BLOCKS[type(node)](node))
+    return found
 
 
 def storage(node: Node) -> tuple[Var, ...]:
     """The arrays that are born at `node`."""
-    return tuple(v for v in defines(node) if isinstance(v.type, Array)) if not isinstance(node, View) else ()
+    return tuple([v for v in defines(node) if isinstance(v.type, Array)]) if type(node) in _BEARING else ()
 
 
 def roots_of(function: Function) -> dict[Var, Var]:
@@ -154,21 +150,21 @@ def roots_of(function: Function) -> dict[Var, Var]:
     for node in nodes_of(function.body):
         if isinstance(node, View):
             roots[node.out] = roots[node.array]
-        else:
-            roots.update((v, v) for v in storage(node))
+        elif type(node) in _BEARING:
+            roots.update([(v, v) for v in storage(node)])
     return roots
 
 
-def effects(node: Node) -> Iterator[Var]:
+def effects(node: Node) -> list[Var]:
     """The arrays `node` writes to, those in its blocks included. Calls write to no argument but what they say."""
-    match node:
-        case Store(array=array) | Incr(array=array) | AddInto(array=array) | Reserve(array=array):
-            yield array
-        case Call(function=function, args=args):
-            yield from (a for a, p in zip(args, function.params, strict=True) if p in function.writes)  # type: ignore[misc]
-    for inner in blocks(node):
-        for n in inner:
-            yield from effects(n)
+    if type(node) in _WRITING:
+        return [node.array]  # type: ignore[attr-defined]
+    if type(node) in _BLOCKS:
+        return [array for n in nodes_of(*blocks(node)) if type(n) in _ACTING for array in effects(n)]
+    if isinstance(node, Call):
+        pairs = zip(node.args, node.function.params, strict=True)
+        return [a for a, p in pairs if p in node.function.writes]  # type: ignore[misc]
+    return []
 
 
 def growing(function: Function) -> set[Var]:
@@ -190,7 +186,7 @@ def grown(call: Call) -> tuple[Var, ...]:
 
 def acts(block: Block) -> bool:
     """Whether running `block` does more than computing values: it writes to memory, prints or raises."""
-    return any(isinstance(node, (Print, Raise)) or any(True for _ in effects(node)) for node in nodes_of(block))
+    return any(effects(n) for n in block) or any(isinstance(n, (Print, Raise)) for n in nodes_of(block))
 
 
 class Renaming:
@@ -198,13 +194,14 @@ class Renaming:
 
     def __init__(self, atoms: dict[Var, Atom] | None = None) -> None:
         self.atoms: dict[Var, Atom] = dict(atoms or {})
+        self.line: Line | None = None  # of nodes that have none
 
     def atom(self, atom: Any) -> Any:
         """The atom that stands for `atom`."""
         return self.atoms.get(atom, atom) if isinstance(atom, Var) else atom
 
     def all(self, atoms: Iterable[Any]) -> tuple[Any, ...]:
-        return tuple(self.atom(a) for a in atoms)
+        return tuple([self.atom(a) for a in atoms])
 
     def new(self, var: Var) -> Var:
         made = Var(var.hint, var.type)
@@ -220,8 +217,8 @@ class Renaming:
         return Block([self.node(n) for n in block])
 
     def node(self, node: Node) -> Node:
-        a, many, line = self.atom, self.all, node.line
-        match node:
+        a, many, line = self.atom, self.all, node.line or self.line
+        match node:  # the most frequent ones first
             case Let():
                 args = many(node.args)
                 return Let(self.new(node.out), node.op, args, line=line)

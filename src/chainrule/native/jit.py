@@ -11,6 +11,7 @@ import copy
 import functools
 import importlib
 import os
+import re
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -30,7 +31,7 @@ from chainrule.native.arguments import is_traced, nest, signature, size_of
 from chainrule.native.fastcall import MISS, fast_call
 from chainrule.native.memory import read_bytes
 from chainrule.native.results import builder
-from chainrule.native.rooms import roomy, with_rooms
+from chainrule.native.rooms import has_effects, roomy, with_rooms
 from chainrule.native.traced import call_traced
 from chainrule.native.verify import compared
 from chainrule.native.workspace import pooled, with_workspace
@@ -46,6 +47,11 @@ from chainrule.transforms.unsigned import unsigned
 __all__ = ["Jitted", "Specialisation", "innermost", "jit", "source"]
 
 _T = TypeVar("_T")
+_EXTENTS = re.compile(r"(?:operands )?could not .*broadcast.*: extents (\d+) and (\d+) do not agree")
+_ONCE = (
+    "; an extent of 1 that is computed is not stretched in a function that writes to its arguments or prints, which "
+    "cannot be run twice: have it known by keepdims=True, np.newaxis or an index without a slice"
+)
 _GONE = (LookupError, AttributeError, ValueError, TypeError)  # what was read from is not what it was
 _BACKENDS = ("numba", "python", "interpreter")
 _DEFAULTS: dict[str, Any] = {"fastmath": "sums", "cache": True, "backend": "numba", "verify": False}
@@ -127,8 +133,9 @@ def jit(
 class Specialisation:
     """The program of one kind of arguments, with what it was built on."""
 
-    def __init__(self, program: Program, options: dict[str, Any]) -> None:
+    def __init__(self, program: Program, options: dict[str, Any], stretches: bool = False) -> None:
         self.program = program
+        self.stretches = stretches
         self.function = simplify(program.function)
         self.result = builder(program.result)
         self.written = tuple(k for k, p in enumerate(program.function.params) if p in program.function.writes)
@@ -201,7 +208,9 @@ def _fits(capture: Any) -> bool:
     if isinstance(value, NO_ARRAYS):
         return False
     if isinstance(kind, Array):
-        return isinstance(value, np.ndarray) and value.dtype.name == kind.dtype and value.ndim == kind.ndim
+        if not isinstance(value, np.ndarray) or value.dtype.name != kind.dtype:
+            return False
+        return bool(tuple([d == 1 for d in value.shape]) == capture.ones)
     return np.asarray(value).dtype.name == kind.dtype and (type(value) in (float, complex)) is capture.weak
 
 
@@ -213,17 +222,19 @@ def _runner(function: Any, options: dict[str, Any]) -> Callable[..., Any]:
     if options["backend"] == "python":
         return plain(write(function))
     runnable = importlib.import_module("chainrule.backends.numba.program").runnable
-    source, wrap = _compiled(function, options["parallel"])
+    source, wrap = _compiled(function, options)
     made = runnable(source, fastmath=options["fastmath"], cache=options["cache"])
     run: Callable[..., Any] = wrap(made)
     return run
 
 
-def _compiled(function: Any, parallel: bool) -> tuple[Source, Callable[..., Any]]:
+def _compiled(function: Any, options: dict[str, Any]) -> tuple[Source, Callable[..., Any]]:
     """The text that Numba gets, and what makes a function like `function` of the compiled one."""
     parts = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    function = parallelised(function, parts) if parallel and parts > 1 else function
-    function, dtypes = with_rooms(unsigned(fissioned(stretched(contracted(function)))))
+    function = parallelised(function, parts) if options["parallel"] and parts > 1 else function
+    function, dtypes = with_rooms(
+        unsigned(fissioned(stretched(contracted(function)), sums=options["fastmath"] is not False))
+    )
     spacious = with_workspace(function)
 
     def wrap(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -262,7 +273,12 @@ class Jitted:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._fast is not None and not kwargs:
-            made = self._fast(args)
+            try:
+                made = self._fast(args)
+            except ValueError as error:
+                if not _is_stretch(error):
+                    raise
+                made = MISS
             if made is not MISS:
                 return made
         if is_traced(args) or is_traced(kwargs):
@@ -272,8 +288,19 @@ class Jitted:
         for found in self._programs.get(key, ()):
             if found.holds():
                 self._fast = found.fast
-                return found(flat)
-        return self._specialise(key, flat)(flat)
+                return self._run(found, key, flat)
+        return self._run(self._specialise(key, flat), key, flat)
+
+    def _run(self, found: Specialisation, key: Any, flat: list[Any]) -> Any:
+        """Run a program; if it met an extent of 1 where it took none to be, one that asks is made, and stays."""
+        try:
+            return found(flat)
+        except ValueError as error:
+            if found.stretches or not _is_stretch(error):
+                raise
+            if has_effects(found.function):
+                raise ValueError(f"{error}{_ONCE}") from None
+        return self._specialise(key, flat, stretches=True)(flat)
 
     @property
     def _numba_type_(self) -> Any:
@@ -345,14 +372,14 @@ class Jitted:
         key = self.key(args, kwargs, flat)
         return next((s for s in self._programs.get(key, ()) if s.holds()), None) or self._specialise(key, flat)
 
-    def _specialise(self, key: Any, flat: list[Any]) -> Specialisation:
-        made = _briefly(lambda: Specialisation(self.program(key, flat), self.options))
+    def _specialise(self, key: Any, flat: list[Any], stretches: bool = False) -> Specialisation:
+        made = _briefly(lambda: Specialisation(self.program(key, flat, stretches), self.options, stretches))
         made.fast = fast_call(key, made.program, made.run)
         self._programs.setdefault(key, []).insert(0, made)
         self._fast = made.fast
         return made
 
-    def program(self, key: Any, flat: Sequence[Any] = ()) -> Program:
+    def program(self, key: Any, flat: Sequence[Any] = (), stretches: bool = False) -> Program:
         """Read the function for arguments of the kinds `key`, to be fast for the numbers and arrays `flat`."""
         parsed = _parsed(self.function)
         names = tuple(a.arg for a in (*parsed.node.args.posonlyargs, *parsed.node.args.args))
@@ -366,7 +393,14 @@ class Jitted:
             _forward,
             functools.partial(_reverse, memory=self.options["memory"]),
             [size_of(value) for value in flat],
+            stretches,
         )
+
+
+def _is_stretch(error: ValueError) -> bool:
+    """Whether a program failed because an extent that was not known to be 1 is."""
+    found = _EXTENTS.fullmatch(str(error))
+    return found is not None and "1" in found.groups()
 
 
 def _briefly(make: Callable[[], _T]) -> _T:
@@ -424,5 +458,5 @@ def source(g: Any, *args: Any, stage: str = "derivative", **kwargs: Any) -> str:
         function = next(iter(jitted._programs.values()))[0].function
     else:
         function = simplify(jitted.read(*args, **kwargs).function)
-    source = _compiled(function, jitted.options["parallel"])[0] if stage == "compiled" else write(function, stage)
+    source = _compiled(function, jitted.options)[0] if stage == "compiled" else write(function, stage)
     return source.text

@@ -134,7 +134,7 @@ class Demand:
 
     def weight(self, kept: Iterable[Var]) -> int:
         """What it costs to keep these: more in inner loops, and an array as much as a loop over it."""
-        return sum(_MANY ** (self.places.places[v].region.depth + getattr(v.type, "ndim", 0)) for v in kept)
+        return sum([_MANY ** (self.places.places[v].region.depth + getattr(v.type, "ndim", 0)) for v in kept])
 
     def _way(self, var: Var) -> Way:
         """The cheapest way to have `var`."""

@@ -41,9 +41,9 @@ def inner_reads(item: Item) -> Iterator[Var]:
 
 
 class Dependences:
-    """The graph of a loop that `is_simple`."""
+    """The graph of a loop that `is_simple`; with `sums`, additions to neighbouring cells may be in any order."""
 
-    def __init__(self, loop: For, indices: Indices) -> None:
+    def __init__(self, loop: For, indices: Indices, sums: bool = False) -> None:
         self.loop, self.indices = loop, indices
         self.region = indices.places.regions[loop.body]
         self.items: list[Item] = [*loop.carries, *loop.body.nodes]
@@ -54,8 +54,9 @@ class Dependences:
         self.after = [0] * len(self.items)  # the items that must not come before each, as bits
         self.written: set[Var] = set()
         self.conflicts: set[Var] = set()  # memory that is written, and used at more than one index
+        self.sums: dict[Var, list[list[int]]] = {}  # memory that is only added to, and its items, parted
         self._values()
-        self._memory()
+        self._memory(sums)
 
     def _edge(self, first: int, second: int) -> None:
         self.after[first] |= 1 << second
@@ -66,7 +67,7 @@ class Dependences:
                 if var in self.definers:
                     self._edge(self.definers[var], k)
 
-    def _memory(self) -> None:
+    def _memory(self, sums: bool) -> None:
         found: dict[Var, list[tuple[int, Access]]] = {}
         for k, item in enumerate(self.items):
             for node in () if isinstance(item, Carry) else _accesses(item):
@@ -75,9 +76,29 @@ class Dependences:
                 if not isinstance(node, Load):
                     self.written.add(memory)
         for memory in self.written:
+            cells = self._cells(found[memory]) if sums else []
+            if len(cells) > 1:
+                self.sums[memory] = cells
+                continue
             for n, (k, first) in enumerate(found[memory]):
                 for other, second in found[memory][n:]:
                     self._pair(memory, (k, first), (other, second))
+
+    def _cells(self, accesses: list[tuple[int, Access]]) -> list[list[int]]:
+        """Additions, those together that no two iterations meet at; none if there is more, or a cell is not known."""
+        if not all(isinstance(self.items[k], Incr) and self._distance(node, node) == 0 for k, node in accesses):
+            return []
+        cells: list[list[tuple[int, Access]]] = []
+        for k, node in accesses:
+            ways = [[self._distance(other, node) for _, other in cell] for cell in cells]
+            if any(_UNKNOWN in way for way in ways):
+                return []
+            apart = [n for n, way in enumerate(ways) if all(d == 0 or d is None for d in way)]
+            if apart:
+                cells[apart[0]].append((k, node))
+            else:
+                cells.append([(k, node)])
+        return [[k for k, _ in cell] for cell in cells]
 
     def _pair(self, memory: Var, one: tuple[int, Access], two: tuple[int, Access]) -> None:
         (k, first), (other, second) = one, two

@@ -5,11 +5,15 @@ branches that store) runs scalar as a whole. It is cut into strips, and in each 
 that fetches, one that only computes, with the elementary functions, one that does the rest, and again. Values pass
 between them in rows of a small array. Every operation is the same as before on the same numbers. The loops that
 only compute run to a multiple of the number of lanes, so that no iteration is left to scalar code.
+
+What only the additions to neighbouring cells (``a[i] += u; a[i + 1] += v``) keep scalar is cut likewise, with a loop
+for each of the cells, if the order of sums is free.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,8 +29,10 @@ from chainrule.ir.nodes import (
     For,
     Function,
     If,
+    Incr,
     Let,
     Load,
+    Merge,
     Node,
     Var,
     While,
@@ -81,9 +87,11 @@ _LARGEST = 400  # items of a body: the graph is of quadratic size
 _FEWEST = 8  # iterations, where their number is known
 _USUAL = 0.5
 _ROWS = 8  # per elementary function
+_SUMS = 6  # values that additions to neighbouring cells may pass on
+_LONG = 32  # iterations from which on it is worth it
 
 
-def fissioned(function: Function, lanes: int = 8, strip: int = STRIP) -> Function:
+def fissioned(function: Function, lanes: int = 8, strip: int = STRIP, sums: bool = False) -> Function:
     """`function` with loops taken apart where that is allowed and pays.
 
     Parameters
@@ -93,40 +101,65 @@ def fissioned(function: Function, lanes: int = 8, strip: int = STRIP) -> Functio
         How many numbers a vector has.
     strip : int
         How many iterations run between the loops that a loop becomes; a multiple of `lanes`.
+    sums : bool
+        Whether the order of additions to memory is free.
     """
-    splitter = _Splitter(function, lanes, strip)
+    splitter = _Splitter(function, lanes, strip, sums)
     body = splitter.block(function.body)
     rooms = [splitter.room(dtype, count) for dtype, count in splitter.rows.items()]
-    return dataclasses.replace(function, body=Block([*rooms, *body.nodes])) if rooms else function
+    return dataclasses.replace(function, body=Block([*rooms, *body.nodes])) if splitter.found else function
 
 
 class _Splitter:
     """Goes through a function; `rows` are those that its strips need, by dtype."""
 
-    def __init__(self, function: Function, lanes: int, strip: int) -> None:
-        self.indices = Indices(Places(function))
-        self.lanes, self.strip = lanes, strip
+    def __init__(self, function: Function, lanes: int, strip: int, sums: bool) -> None:
+        self.function = function
+        self.lanes, self.strip, self.sums = lanes, strip, sums
         self.stride = strip + 8  # rows that are a power of two apart evict each other
+        self.found = False
         self.rows: dict[str, int] = {}
         self.buffers: dict[str, Var] = {}
+
+    @functools.cached_property
+    def indices(self) -> Indices:
+        return Indices(Places(self.function))
 
     def room(self, dtype: str, count: int) -> Node:
         """The array whose rows the strips use; beyond the end of a strip is what no function is slow at."""
         return Alloc(self.buffers[dtype], (integer(count * self.stride),), constant(_USUAL, dtype))
 
     def block(self, block: Block) -> Block:
-        return Block([self.node(n) for n in block])
+        return Block([made for n in block for made in self.nodes(n)])
 
-    def node(self, node: Node) -> Node:
-        if isinstance(node, For) and is_simple(node) and _is_worth_a_look(node):
-            parts = _Parts(Dependences(node, self.indices))
-            return _Strips(self, parts).loop() if parts.pays() else node
+    def nodes(self, node: Node) -> list[Node]:
+        if isinstance(node, For) and is_simple(node) and _is_worth_a_look(node, self.sums):
+            parts = _Parts(Dependences(node, self.indices, self.sums))
+            if parts.pays():
+                return [_Strips(self, parts).loop()]
+            return self._scattered(node, parts) if parts.scatters() else [node]
         match node:
             case If(then=then, orelse=orelse):
-                return dataclasses.replace(node, then=self.block(then), orelse=self.block(orelse))
+                return [dataclasses.replace(node, then=self.block(then), orelse=self.block(orelse))]
             case For(body=body) | While(body=body):
-                return dataclasses.replace(node, body=self.block(body))
-        return node
+                return [dataclasses.replace(node, body=self.block(body))]
+        return [node]
+
+    def _scattered(self, loop: For, parts: _Parts) -> list[Node]:
+        """Strips where there are many iterations, and else the loop as it was."""
+        build = Builder()
+        ends = (loop.upper, loop.lower) if is_number(loop.step, 1) else (loop.lower, loop.upper)
+        many = build.let("greater_equal", build.let("subtract", *ends, hint="trips"), integer(_LONG))
+        if isinstance(many, Const) and not many.value:
+            return [loop]
+        strips = _Strips(self, parts).loop()
+        if isinstance(many, Const):
+            return [strips]
+        sides = [Renaming().node(strips), Renaming().node(loop)]
+        outs = [[c.out for c in side.carries] for side in sides if isinstance(side, For)]
+        merges = [Merge(c.out, yes, no) for c, yes, no in zip(loop.carries, *outs, strict=True)]
+        build.emit(If(many, Block([sides[0]]), Block([sides[1]]), merges))
+        return build.block.nodes
 
 
 def _is_elementary(item: object) -> bool:
@@ -142,10 +175,12 @@ def _is_product(let: Let) -> bool:
     return let.op in _POWERS and any(is_number(let.args[1], n) for n in (2, 3, 4))
 
 
-def _is_worth_a_look(loop: For) -> bool:
+def _is_worth_a_look(loop: For, sums: bool) -> bool:
     few = isinstance(loop.lower, Const) and isinstance(loop.upper, Const)
     few = few and abs(loop.upper.value - loop.lower.value) < _FEWEST  # type: ignore[union-attr]
-    return not few and len(loop.body.nodes) <= _LARGEST and any(map(_is_elementary, loop.body))
+    added = [n.array for n in loop.body if isinstance(n, Incr)] if sums else []
+    of_use = len(added) > len(set(added)) or any(map(_is_elementary, loop.body))
+    return not few and len(loop.body.nodes) <= _LARGEST and of_use
 
 
 # -- which loop an item goes to -----------------------------------------------------------------------
@@ -169,6 +204,11 @@ class _Parts:
         self.vector = [self.computed[k] and _is_elementary(item) for k, item in enumerate(self.items)]
         self.phase = [0] * len(self.items)
         self._settle()
+        for cells in graph.sums.values():
+            first = max(self.phase[k] for cell in cells for k in cell)
+            for n, cell in enumerate(cells):
+                for k in cell:
+                    self.phase[k] = first + 2 * n
 
     def _memory(self, load: Load) -> Var:
         return self.graph.indices.places.memory(load.array)
@@ -210,7 +250,15 @@ class _Parts:
     def pays(self) -> bool:
         """Whether there are elementary functions to gain from, and something that keeps them scalar now."""
         gained = sum(self.vector)
-        return gained > 0 and self._is_rough() and len(list(self.crossing())) <= _ROWS * gained
+        return (
+            gained > 0 and (bool(self.graph.sums) or self._is_rough()) and len(list(self.crossing())) <= _ROWS * gained
+        )
+
+    def scatters(self) -> bool:
+        """Whether additions to neighbouring cells are all that keeps the loop scalar."""
+        if not self.graph.sums or any(self.vector) or self._is_rough():
+            return False
+        return len(list(self.crossing())) <= _SUMS
 
     def _is_rough(self) -> bool:
         if self.graph.conflicts:
@@ -252,6 +300,7 @@ class _Strips:
 
     def __init__(self, splitter: _Splitter, parts: _Parts) -> None:
         self.splitter, self.parts, self.original = splitter, parts, parts.graph.loop
+        splitter.found = True
         self.sign: int = self.original.step.value  # type: ignore[union-attr]
         self.cells: dict[Var, tuple[Var, int]] = {}  # a value that crosses -> its buffer and where its row begins
         self._reserve()

@@ -6,6 +6,7 @@ neither can be.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,13 +61,18 @@ class Indices:
     def __init__(self, places: Places) -> None:
         self.places = places
         self._dims: dict[tuple[Var, int], Var] = {}
-        self._writers: dict[Var, list[Node]] = {}
         self._final: dict[Node, bool] = {}
         self._sizes: dict[Var, bool] = {}
-        for node in nodes_of(places.body.block):
-            if node in places.positions and not isinstance(node, (For, While)):
-                for memory in places.writes(node):
-                    self._writers.setdefault(memory, []).append(node)
+
+    @functools.cached_property
+    def _writers(self) -> dict[Var, list[Node]]:
+        """The statements that write to each memory."""
+        found: dict[Var, list[Node]] = {}
+        for node in nodes_of(self.places.body.block):
+            if node in self.places.positions and not isinstance(node, (For, While)):
+                for memory in self.places.writes(node):
+                    found.setdefault(memory, []).append(node)
+        return found
 
     def form(self, atom: Atom) -> Form:
         """`atom` as a linear form."""
@@ -121,7 +127,7 @@ class Indices:
             loop = self._loop(worst)
             assert loop is not None
             k = form.terms[worst]
-            up = is_number(loop.step, 1)
+            up = loop.step.value > 0  # type: ignore[union-attr]
             if (k > 0) == up:  # the index is never below (above) where it starts
                 bound = self.form(loop.lower)
             else:
@@ -169,7 +175,7 @@ class Indices:
 
     def _loop(self, var: Var) -> For | None:
         owner = self.places.places[var].region.owner
-        counted = isinstance(owner, For) and owner.index is var and abs(getattr(owner.step, "value", 0)) == 1
+        counted = isinstance(owner, For) and owner.index is var and isinstance(owner.step, Const)
         return owner if counted else None  # type: ignore[return-value]
 
     # -- cells

@@ -138,7 +138,7 @@ class _Divider:
         outs = tuple(Var(c.out.hint, c.out.type) for c in loop.carries)
         if up and self.order.indices.not_negative(loop.lower):
             part = _from_zero(part)
-        body.emit(Call(outs, unsigned(fissioned(part)), (*bounds, *zeros, *own)))
+        body.emit(Call(outs, unsigned(fissioned(part, sums=True)), (*bounds, *zeros, *own)))
         for array, out in zip(sums, outs, strict=True):
             body.store(array, [number], out)
         build.emit(For(number, integer(0), parts, integer(1), body.block, parallel=True))

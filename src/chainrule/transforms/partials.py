@@ -65,9 +65,7 @@ def partial(op: str, index: int, operands: tuple[Operand, ...]) -> Partial | Non
 
     `where` and `cast` are linear, and the business of who meets them.
     """
-    if any(isinstance(a, Const) for a in operands):
-        return _write(op, index, operands)
-    return _cached(op, index, operands)
+    return _cached(op, index, operands, tuple([repr(a.value) for a in operands if isinstance(a, Const)]))
 
 
 def push(build: Builder, rule: Partial, values: Sequence[Atom], tangent: Atom, out: Scalar) -> Atom:
@@ -112,7 +110,8 @@ def _conjugate(build: Builder, value: Atom) -> Atom:
 
 
 @functools.lru_cache(maxsize=4096)
-def _cached(op: str, index: int, operands: tuple[Operand, ...]) -> Partial | None:
+def _cached(op: str, index: int, operands: tuple[Operand, ...], exact: tuple[str, ...]) -> Partial | None:
+    """`exact` tells constants apart that are equal: 0.0 and -0.0."""
     return _write(op, index, operands)
 
 

@@ -210,14 +210,14 @@ class _Shape:
         """Whether nothing happens before it is certain that the function is called."""
         return not any(acts(Block(path.before)) for block, path in self.paths.items() if not self.is_sure(block))
 
-    def used_behind(self) -> set[Atom]:
+    def used_behind(self) -> list[Atom]:
         """What is read behind the calls."""
-        used: set[Atom] = set(self.function.results)
+        used = list(self.function.results)
         for path in self.paths.values():
             for node in nodes_of(Block(path.behind)):
-                used.update(reads(node))
+                used += reads(node)
             if isinstance(path.holder, If):
-                used.update(reads(path.holder))
+                used += reads(path.holder)
         return used
 
 
@@ -264,7 +264,7 @@ class _Loops:
         """Find out how the loop up has what it needs; whether it can."""
         definitions = {v: n for path in self.shape.paths.values() for n in path.before for v in defines(n)}
         params = self.shape.function.params
-        waiting, seen = list(self.shape.used_behind()), set[Atom]()
+        waiting, seen = self.shape.used_behind(), set[Atom]()
         while waiting:
             var = waiting.pop()
             if not isinstance(var, Var) or var in seen:

@@ -11,7 +11,7 @@ import dataclasses
 
 from chainrule.ir.build import INT
 from chainrule.ir.nodes import Atom, Block, For, Function, If, Incr, Let, Load, Node, Store, Var, While
-from chainrule.ir.walk import is_number
+from chainrule.ir.walk import is_number, nodes_of
 from chainrule.transforms.indices import Indices
 from chainrule.transforms.places import Places
 
@@ -42,6 +42,8 @@ def unsigned(function: Function) -> Function:
             x[i_3] = t_3
         return t
     """
+    if not any(isinstance(n, (For, While)) for n in nodes_of(function.body)):
+        return function
     return dataclasses.replace(function, body=_Casts(function).block(function.body, False))
 
 
@@ -54,7 +56,7 @@ class _Casts:
         for node in block:
             if loops and isinstance(node, (Load, Store, Incr)):
                 index = tuple(self.cast(a, made, casts) for a in node.index)
-                node = dataclasses.replace(node, index=index)
+                node = node if index == node.index else dataclasses.replace(node, index=index)
             made.nodes.append(self.node(node, loops))
         return made
 

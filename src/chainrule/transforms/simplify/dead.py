@@ -7,7 +7,6 @@ arrays die. Arithmetic, accesses and allocations do not count as what may raise,
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 
 from chainrule.ir.nodes import (
@@ -23,6 +22,8 @@ from chainrule.ir.nodes import (
     For,
     Function,
     If,
+    Let,
+    Load,
     Merge,
     Node,
     Op,
@@ -34,6 +35,7 @@ from chainrule.ir.nodes import (
     While,
 )
 from chainrule.ir.walk import blocks, defines, effects, nodes_of, reads, roots_of
+from chainrule.transforms.simplify.walk import block_of, changed
 
 __all__ = ["without_dead"]
 
@@ -43,7 +45,7 @@ _RAISING = frozenset({"solve", "inv", "cholesky"})
 def without_dead(function: Function) -> Function:
     """`function` without its dead code."""
     marks = _Marks(function)
-    return dataclasses.replace(function, body=marks.sweep(function.body))
+    return changed(function, body=marks.sweep(function.body))
 
 
 def _loud(function: Function, seen: set[Function]) -> bool:
@@ -151,7 +153,7 @@ class _Marks:
                 for writer in self.writers.get(self.roots[array], ()):
                     if isinstance(writer, (Reserve, Call)):  # what makes it larger
                         self.mark(writer)
-            case Copy() | AddInto() | Op() | Call() | Print():
+            case Let() | Load() | Copy() | AddInto() | Op() | Call() | Print():
                 self.need(reads(thing))
             case _:
                 written = set(effects(thing))
@@ -161,16 +163,16 @@ class _Marks:
     # -- what is left
 
     def sweep(self, block: Block) -> Block:
-        return Block([self.kept(n) for n in block if n in self.live])
+        return block_of([self.kept(n) for n in block if n in self.live], block)
 
     def kept(self, node: Node) -> Node:
         match node:
             case If(then=then, orelse=orelse, merges=merges):
                 merged = [m for m in merges if m in self.live]
-                return dataclasses.replace(node, then=self.sweep(then), orelse=self.sweep(orelse), merges=merged)
+                return changed(node, then=self.sweep(then), orelse=self.sweep(orelse), merges=merged)
             case For(body=body, carries=carries):
-                return dataclasses.replace(node, body=self.sweep(body), carries=[c for c in carries if c in self.live])
+                return changed(node, body=self.sweep(body), carries=[c for c in carries if c in self.live])
             case While(head=head, body=body, carries=carries):
                 carried = [c for c in carries if c in self.live]
-                return dataclasses.replace(node, head=self.sweep(head), body=self.sweep(body), carries=carried)
+                return changed(node, head=self.sweep(head), body=self.sweep(body), carries=carried)
         return node

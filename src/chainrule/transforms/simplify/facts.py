@@ -18,7 +18,7 @@ _STEPS = 8  # how many loops a proof may go through
 
 def key(atom: Atom) -> object:
     """Equal for atoms that are the same value: unlike `==` it tells 0.0 from -0.0, and NaN is NaN."""
-    return atom if isinstance(atom, Var) else (repr(atom), atom.type)
+    return atom if isinstance(atom, Var) else (type(atom), repr(atom[0]), atom.type)
 
 
 def offset(node: Let) -> tuple[Atom, int] | None:
@@ -41,6 +41,7 @@ class Facts:
         self.loops: dict[Var, For] = {}
         self.extents: dict[tuple[Var, int], Atom] = {}
         self.lengths: set[Var] = set()
+        self.growing = growing(function)
         for node in nodes_of(function.body):
             match node:
                 case Let():
@@ -54,8 +55,7 @@ class Facts:
                     self.extents[node.array, node.axis] = node.out
                 case Alloc():
                     self.extents.update(((node.out, axis), extent) for axis, extent in enumerate(node.shape))
-        longer = growing(function)
-        self.extents = {cell: extent for cell, extent in self.extents.items() if cell[0] not in longer}
+        self.extents = {cell: extent for cell, extent in self.extents.items() if cell[0] not in self.growing}
 
     def sum(self, atom: Atom, plus: int = 0) -> Sum:
         while isinstance(atom, Var) and atom in self.offsets:

@@ -8,8 +8,8 @@ start what it writes. A cell of a row, of a transpose or of a slice from a known
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import is_
 from typing import Any
 
 from chainrule.ir.build import FALSE, TRUE, Builder, boolean, integer
@@ -37,9 +37,9 @@ from chainrule.ir.nodes import (
     View,
     While,
 )
-from chainrule.ir.walk import defines, effects, growing, roots_of
+from chainrule.ir.walk import defines, effects, reads, roots_of
 from chainrule.transforms.simplify.facts import Facts, Index, key, offset
-from chainrule.transforms.simplify.walk import Substitution
+from chainrule.transforms.simplify.walk import Substitution, block_of, changed
 
 __all__ = ["folded"]
 
@@ -53,7 +53,7 @@ def folded(function: Function) -> Function:
     folder = _Folder(function)
     with folder.builder.inside(Block()) as body:
         folder.visit(function.body)
-    return dataclasses.replace(function, body=body, results=folder.all(function.results))
+    return changed(function, body=block_of(body.nodes, function.body), results=folder.all(function.results))
 
 
 class _Folder(Substitution):
@@ -68,7 +68,6 @@ class _Folder(Substitution):
         self.shared: dict[object, Var] = {}  # what has been computed
         self.names: list[object] = []  # the keys of `shared` in their order
         self.cells: dict[Var, dict[object, tuple[Var, Index, Atom]]] = {}  # what is in memory, by root
-        self.growing = growing(function)
         self.former = roots_of(function)
         self.roots = {p: p for p in function.params if isinstance(p.type, Array)}
 
@@ -111,28 +110,15 @@ class _Folder(Substitution):
     def visit(self, block: Block) -> None:
         for node in block:
             self.builder.line = node.line
-            match node:
-                case Let():
-                    self.let(node)
-                case Load():
-                    self.load(node)
-                case Store() | Incr():
-                    self.store(node)
-                case View():
-                    self.view(node)
-                case Dim():
-                    self.dim(node)
-                case If():
-                    self.branch(node)
-                case For():
-                    self.count(node)
-                case While():
-                    self.repeat(node)
-                case Check():
-                    self.test(node)
-                case _:
-                    self.emit(self.node(node))
-                    self.forget(node)
+            _VISIT.get(type(node), _Folder.other)(self, node)
+
+    def other(self, node: Node) -> None:
+        self.emit(self.node(node))
+        self.forget(node)
+
+    def node(self, node: Node) -> Node:
+        old = reads(node)
+        return node if all(map(is_, self.all(old), old)) else super().node(node)
 
     def emit(self, node: Node) -> None:
         self.builder.emit(node)
@@ -164,7 +150,7 @@ class _Folder(Substitution):
         names = [key(a) for a in args]
         if op in _COMMUTING:
             names.sort(key=hash)
-        self.share((op, *names, node.out.type), Let(node.out, op, args, line=node.line), node.out)
+        self.share((op, *names, node.out.type), changed(node, op=op, args=args), node.out)
 
     def cast(self, out: Var, value: Atom) -> Atom | None:
         known = not isinstance(value, Var) or value.type == out.type
@@ -213,7 +199,7 @@ class _Folder(Substitution):
         found = self.cells.get(self.roots[array], {}).get((array, *map(key, index)))
         if found is None:
             self.remember(array, index, node.out)
-            self.emit(Load(node.out, array, index, line=node.line))
+            self.emit(changed(node, array=array, index=index))
         else:
             self.atoms[node.out] = found[2]
 
@@ -225,7 +211,7 @@ class _Folder(Substitution):
     def store(self, node: Store | Incr) -> None:
         array, index = self.address(self.atom(node.array), self.all(node.index))
         value = self.atom(node.value)
-        self.emit(type(node)(array, index, value, line=node.line))
+        self.emit(changed(node, array=array, index=index, value=value))
         cells = self.cells.pop(self.roots[array], {})
         apart = {n: c for n, c in cells.items() if c[0] is array and self.facts.distinct(index, c[1])}
         if apart:
@@ -278,7 +264,7 @@ class _Folder(Substitution):
         if node.kind == "index" and whole:
             self.atoms[node.out] = array
             return
-        self.share(("view", array, node.kind, items), View(node.out, array, node.kind, items, line=node.line), node.out)
+        self.share(("view", array, node.kind, items), self.node(node), node.out)
 
     def dim(self, node: Dim) -> None:
         array, axis = self.atom(node.array), node.axis
@@ -295,19 +281,24 @@ class _Folder(Substitution):
                     if item != (None, None, None):
                         break
                     array, axis = base, axes[axis] - sum(i is None for i in items[: axes[axis]])
-                case Copy(array=base) if base not in self.growing:
+                case Copy(array=base) if base not in self.facts.growing:
                     array = base
-                case Alloc(shape=extents) if array not in self.growing:
+                case Alloc(shape=extents) if array not in self.facts.growing:
                     self.atoms[node.out] = extents[axis]
                     return
                 case _:
                     break
-        if array in self.growing:
-            self.emit(Dim(node.out, array, axis, line=node.line))
+        if array in self.facts.growing:
+            self.emit(changed(node, array=array, axis=axis))
         else:
-            self.share(("dim", array, axis), Dim(node.out, array, axis, line=node.line), node.out)
+            self.share(("dim", array, axis), changed(node, array=array, axis=axis), node.out)
 
     # -- control
+
+    def rebuilt(self, node: If | For | While, **parts: Any) -> None:
+        """Write `node` of other `parts`."""
+        own = {k: block_of(p.nodes, getattr(node, k)) for k, p in parts.items() if isinstance(p, Block)}
+        self.emit(changed(node, line=node.line or self.builder.line, **{**parts, **own}))
 
     def test(self, node: Check) -> None:
         test = self.atom(node.test)
@@ -332,7 +323,7 @@ class _Folder(Substitution):
         self.forget(node)
         merges = self.merged(node.merges, test, zip(first, second, strict=True))
         if then.nodes or orelse.nodes or merges:
-            self.emit(If(test, then, orelse, merges, line=node.line))
+            self.rebuilt(node, test=test, then=then, orelse=orelse, merges=merges)
 
     def merged(self, merges: Sequence[Merge], test: Atom, pairs: Iterable[tuple[Atom, Atom]]) -> list[Merge]:
         """The merges that are needed: of what differs, and once."""
@@ -346,7 +337,7 @@ class _Folder(Substitution):
             elif name in left:
                 self.atoms[m.out] = left[name].out
             else:
-                left[name] = Merge(m.out, then, orelse)
+                left[name] = m if m.then is then and m.orelse is orelse else Merge(m.out, then, orelse)
         return list(left.values())
 
     def steady(self, carries: Sequence[Carry]) -> list[Carry]:
@@ -357,11 +348,12 @@ class _Folder(Substitution):
             if after is c.param or key(after) == key(init):
                 self.atoms[c.param] = self.atoms[c.out] = init
             else:
-                left.append(Carry(c.param, init, c.next, c.out))
+                left.append(c if init is c.init else Carry(c.param, init, c.next, c.out))
         return left
 
     def advanced(self, carries: Sequence[Carry]) -> list[Carry]:
-        return [Carry(c.param, c.init, self.atom(c.next), c.out) for c in carries]
+        after = [self.atom(c.next) for c in carries]
+        return [c if a is c.next else Carry(c.param, c.init, a, c.out) for c, a in zip(carries, after, strict=True)]
 
     def skip(self, carries: Sequence[Carry]) -> None:
         """The loop is not entered."""
@@ -380,7 +372,7 @@ class _Folder(Substitution):
             self.visit(node.body)
             carries = self.advanced(carries)
         if body.nodes or carries:
-            self.emit(For(node.index, lower, upper, step, body, carries, line=node.line))
+            self.rebuilt(node, lower=lower, upper=upper, step=step, body=body, carries=carries)
 
     def repeat(self, node: While) -> None:
         if self.atom(node.test) == FALSE:
@@ -396,4 +388,17 @@ class _Folder(Substitution):
         with self.scope() as body:
             self.visit(node.body)
             carries = self.advanced(carries)
-        self.emit(While(head, test, body, carries, line=node.line))
+        self.rebuilt(node, head=head, test=test, body=body, carries=carries)
+
+
+_VISIT: dict[type[Node], Callable[[_Folder, Any], None]] = {
+    Let: _Folder.let,
+    Load: _Folder.load,
+    **dict.fromkeys((Store, Incr), _Folder.store),
+    View: _Folder.view,
+    Dim: _Folder.dim,
+    If: _Folder.branch,
+    For: _Folder.count,
+    While: _Folder.repeat,
+    Check: _Folder.test,
+}

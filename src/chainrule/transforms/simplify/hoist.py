@@ -7,12 +7,10 @@ values stay, unless what moves reads them: the compiler moves them itself, and t
 
 from __future__ import annotations
 
-import dataclasses
-
 from chainrule.ir.nodes import Atom, Block, Dim, For, Function, If, Let, Load, Node, Slice, Var, View, While
 from chainrule.ir.walk import defines, effects, reads, roots_of
 from chainrule.transforms.simplify.facts import Facts
-from chainrule.transforms.simplify.walk import once
+from chainrule.transforms.simplify.walk import block_of, changed, has_loops, once
 
 __all__ = ["hoisted"]
 
@@ -23,7 +21,7 @@ _STAYING = frozenset({"int64", "bool"})
 
 def hoisted(function: Function) -> Function:
     """`function` with what does not change in a loop computed before it."""
-    return dataclasses.replace(function, body=_Hoister(function).block(function.body))
+    return changed(function, body=_Hoister(function).block(function.body)) if has_loops(function) else function
 
 
 class _Hoister:
@@ -36,14 +34,14 @@ class _Hoister:
         for node in block:
             match node:
                 case If(then=then, orelse=orelse):
-                    nodes.append(dataclasses.replace(node, then=self.block(then), orelse=self.block(orelse)))
+                    nodes.append(changed(node, then=self.block(then), orelse=self.block(orelse)))
                 case For(body=body):
-                    nodes += self.loop(dataclasses.replace(node, body=self.block(body)))
+                    nodes += self.loop(changed(node, body=self.block(body)))
                 case While(head=head, body=body):
-                    nodes += self.loop(dataclasses.replace(node, head=self.block(head), body=self.block(body)))
+                    nodes += self.loop(changed(node, head=self.block(head), body=self.block(body)))
                 case _:
                     nodes.append(node)
-        return Block(nodes)
+        return block_of(nodes, block)
 
     def loop(self, loop: For | While) -> list[Node]:
         """What moves in front of `loop`, and the loop without it."""
@@ -89,13 +87,13 @@ def _without(node: Node, moved: set[Node]) -> Node:
     """`node` without the statements `moved` in it."""
 
     def rest(block: Block) -> Block:
-        return Block([_without(n, moved) if isinstance(n, If) else n for n in block if n not in moved])
+        return block_of([_without(n, moved) if isinstance(n, If) else n for n in block if n not in moved], block)
 
     match node:
         case If():
-            return dataclasses.replace(node, then=rest(node.then), orelse=rest(node.orelse))
+            return changed(node, then=rest(node.then), orelse=rest(node.orelse))
         case For():
-            return dataclasses.replace(node, body=rest(node.body))
+            return changed(node, body=rest(node.body))
         case While():
-            return dataclasses.replace(node, head=rest(node.head), body=rest(node.body))
+            return changed(node, head=rest(node.head), body=rest(node.body))
     return node

@@ -23,6 +23,7 @@ from chainrule.ir.nodes import (
     For,
     Function,
     If,
+    Incr,
     Let,
     Load,
     Merge,
@@ -37,7 +38,7 @@ from chainrule.ir.nodes import (
 )
 from chainrule.ir.walk import blocks, defines, nodes_of, reads, roots_of
 from chainrule.transforms.simplify.facts import Facts
-from chainrule.transforms.simplify.walk import Access, Cell, Substitution, cell_of, once
+from chainrule.transforms.simplify.walk import Access, Cell, Substitution, block_of, cell_of, changed, has_loops, once
 
 __all__ = ["promoted"]
 
@@ -47,10 +48,14 @@ _MOST_CELLS = 16  # of one array in one loop are told apart
 
 def promoted(function: Function) -> Function:
     """`function` with cells that keep their place in a loop carried by it."""
+    if not has_loops(function):
+        return function
     promoter = _Promoter(function)
-    body = promoter.block(function.body, frozenset())
+    made = changed(function, body=promoter.block(function.body, frozenset()))
+    if made is function:
+        return function
     return dataclasses.replace(
-        function, body=promoter.values.block(body), results=promoter.values.all(function.results)
+        made, body=promoter.values.block(made.body), results=promoter.values.all(function.results)
     )
 
 
@@ -64,7 +69,7 @@ class _Accesses:
         self.fails = any(map(_fails, blocks(loop)))
         if isinstance(loop, For):
             self.inside.add(loop.index)
-        for node in (n for block in blocks(loop) for n in nodes_of(block)):
+        for node in nodes_of(*blocks(loop)):
             self.inside.update(defines(node))
             if isinstance(node, Access):
                 cells = self.by_root.setdefault(roots[node.array], {})
@@ -89,19 +94,21 @@ class _Promoter:
             match node:
                 case If(then=then, orelse=orelse):
                     then, orelse = self.block(then, before), self.block(orelse, before)
-                    nodes.append(dataclasses.replace(node, then=then, orelse=orelse))
+                    nodes.append(changed(node, then=then, orelse=orelse))
                 case For(body=body) | While(body=body):
                     valid = before | _used_next(block.nodes, k + 1)
                     inner = self.block(body, before if _fails(body) else valid)
-                    nodes += self.loop(dataclasses.replace(node, body=inner), valid)
+                    nodes += self.loop(changed(node, body=inner), valid)
                 case _:
                     nodes.append(node)
             if isinstance(nodes[-1], Access):
                 before.add(cell_of(nodes[-1]))
-        return Block(nodes)
+        return block_of(nodes, block)
 
     def loop(self, loop: For | While, valid: set[Cell]) -> list[Node]:
         """`loop` between the loads and the stores of the cells that it carries now."""
+        if not any(isinstance(n, (Store, Incr)) for n in once(loop)):
+            return [loop]
         accesses = _Accesses(loop, self.roots)
         firsts = {
             cell: found[0]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from chainrule.ir.nodes import Alloc, Block, Dim, For, Function, If, Incr, Let, Load, Node, Store, View, While
-from chainrule.ir.walk import roots_of
+from chainrule.ir.walk import nodes_of, roots_of
 from chainrule.transforms.simplify.facts import Facts
-from chainrule.transforms.simplify.walk import Cell, cell_of
+from chainrule.transforms.simplify.walk import Cell, block_of, cell_of, changed
 
 __all__ = ["without_overwritten"]
 
 
 def without_overwritten(function: Function) -> Function:
     """`function` without stores that have no effect."""
-    return dataclasses.replace(function, body=_Stores(function).block(function.body))
+    stores = sum(isinstance(n, Store) for n in nodes_of(function.body))
+    return changed(function, body=_Stores(function).block(function.body)) if stores > 1 else function
 
 
 class _Stores:
@@ -38,14 +37,14 @@ class _Stores:
                     pass
                 case _:
                     unseen = {}
-        return Block([self.inner(n) for n in block if n not in dead])
+        return block_of([self.inner(n) for n in block if n not in dead], block)
 
     def inner(self, node: Node) -> Node:
         match node:
             case If(then=then, orelse=orelse):
-                return dataclasses.replace(node, then=self.block(then), orelse=self.block(orelse))
+                return changed(node, then=self.block(then), orelse=self.block(orelse))
             case For(body=body) | While(body=body):
-                return dataclasses.replace(node, body=self.block(body))
+                return changed(node, body=self.block(body))
         return node
 
     def apart(self, node: Load | Incr, store: Store) -> bool:

@@ -1,17 +1,24 @@
-"""What several passes ask of a program: cells by their names, a loop's own statements, copies under the same names."""
+"""What several passes ask of a program: cells by their names, a loop's own statements, copies under the same names.
+
+A pass returns the very program, block or statement that it was given where it finds nothing to do: `changed` and
+`block_of` see to that.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from operator import is_
+from typing import Any, NamedTuple, TypeVar
 
-from chainrule.ir.nodes import If, Incr, Load, Node, Store, Var
-from chainrule.ir.walk import Renaming, blocks
+from chainrule.ir.nodes import Block, For, Function, If, Incr, Load, Node, Store, Var, While
+from chainrule.ir.walk import Renaming, blocks, nodes_of
 from chainrule.transforms.simplify.facts import key
 
-__all__ = ["Access", "Cell", "Substitution", "cell_of", "once"]
+__all__ = ["Access", "Cell", "Substitution", "block_of", "cell_of", "changed", "has_loops", "once"]
 
 Access = Load | Store | Incr
+_T = TypeVar("_T", bound=Node | Function)
 
 
 class Cell(NamedTuple):
@@ -23,6 +30,29 @@ class Cell(NamedTuple):
 
 def cell_of(node: Access) -> Cell:
     return Cell(node.array, tuple(map(key, node.index)))
+
+
+def changed(thing: _T, **parts: Any) -> _T:
+    """`thing` with other `parts`; itself if they are the ones it has."""
+    for name, part in parts.items():
+        if not _same(getattr(thing, name), part):
+            return dataclasses.replace(thing, **parts)
+    return thing
+
+
+def _same(old: Any, new: Any) -> bool:
+    if old is new or type(old) not in (tuple, list):
+        return old is new
+    return len(old) == len(new) and all(map(is_, old, new))
+
+
+def block_of(nodes: list[Node], block: Block) -> Block:
+    """A block of `nodes`; `block` if they are its own."""
+    return block if nodes == block.nodes else Block(nodes)
+
+
+def has_loops(function: Function) -> bool:
+    return any(isinstance(n, (For, While)) for n in nodes_of(function.body))
 
 
 def once(node: Node) -> Iterator[Node]:
@@ -38,8 +68,11 @@ class Substitution(Renaming):
     """Copies nodes under their own names; variables that are used become what `atoms` says, and that in turn."""
 
     def atom(self, atom: Any) -> Any:
-        while isinstance(atom, Var) and atom in self.atoms:
-            atom = self.atoms[atom]
+        while isinstance(atom, Var):
+            other = self.atoms.get(atom)
+            if other is None:
+                break
+            atom = other
         return atom
 
     def new(self, var: Var) -> Var:
