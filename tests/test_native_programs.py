@@ -22,7 +22,6 @@ from tests.test_programs import directions, moved, rng_of, slope, tolerance
 
 # Program -> why native mode refuses it. An entry that runs fails.
 REFUSED = {
-    "an_array_by_comprehension": "a list of lists by a comprehension",
     "ravel_that_must_copy": "stores into a ravel that may be a copy or a view",
     "reshape_that_must_copy": "stores into a reshape that may be a copy or a view",
 }

@@ -217,7 +217,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     native = jitted(f)
     if native is not None and not has_aux and native.can_run(primals):
         return native.vjp(primals)
-    call = Call(f, tuple(range(len(primals))), primals, {})
+    call = Call(native or f, tuple(range(len(primals))), primals, {})
     aux: list[Any] = []
     trace = trace_reverse(with_aux(call, aux) if has_aux else call.run, call.point.values, call.function, call.others)
     y = trace.result(private=True)
@@ -274,7 +274,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], has_aux: b
     native = jitted(f)
     if native is not None and not has_aux and native.can_run((*primals, *tangents)):
         return native.jvp(tuple(primals), tuple(tangents))
-    call = Call(f, tuple(range(len(primals))), tuple(primals), {})
+    call = Call(native or f, tuple(range(len(primals))), tuple(primals), {})
     directions = call.point.tangents(tangents, call.describe)
     aux: list[Any] = []
     run = with_aux(call, aux) if has_aux else call.run
@@ -305,7 +305,7 @@ def linearize(f: Function, *primals: Any) -> Any:
     native = jitted(f)
     if native is not None and native.can_run(primals):
         return native.linearize(primals)
-    call = Call(f, tuple(range(len(primals))), primals, {})
+    call = Call(native or f, tuple(range(len(primals))), primals, {})
     trace = trace_reverse(call.run, call.point.values, call.function, call.others)
     values = trace.primals(True)
 

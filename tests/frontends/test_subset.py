@@ -45,7 +45,7 @@ ROWS: dict[str, str] = {
     "function": "return «np.busday_count(x)»",
     "in": "return 1.0 if «x in a» else x",
     "is": "return 1.0 if «x is a» else x",
-    "list-method": "y = [x]\nfor k in range(int(a[0])):\n    «y.append(x)»\nreturn y[0]",
+    "list-method": "y = [x]\nfor k in range(int(a[0])):\n    y.append(x)\n«y.insert(0, x)»\nreturn y[0]",
     "value": "return «a['b']»",
 }
 _NUMBERS = itertools.count()

@@ -18,6 +18,7 @@ import numpy as np
 
 from chainrule.ir.build import FALSE, FLOAT, INT, TRUE, Builder, constant, integer
 from chainrule.ir.evaluate import evaluate
+from chainrule.ir.messages import NEXT
 from chainrule.ir.nodes import (
     Alloc,
     Array,
@@ -666,11 +667,11 @@ def halves() -> Program:
 def spoken() -> Program:
     """Prints and checks in a loop, and an error at the end of a path."""
     x, n, b = Var("x", FLOAT), Var("n", INT), Builder()
-    b.emit(Print(("start", x)))
+    b.emit(Print(("start", NEXT, x)))
 
     def body(i: Var, s: Var) -> Sequence[Atom]:
         b.emit(Check(b.let("less", s, constant(100.0)), "ValueError", ("too large: ", s)))
-        b.emit(Print(("round", i, s)))
+        b.emit(Print(("round", NEXT, i, NEXT, s)))
         return [b.let("multiply", s, s)]
 
     (s,) = loop(b, integer(0), n, body, [x])

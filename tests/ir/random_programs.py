@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.ir.build import BOOL, FLOAT, INT, Builder, boolean, constant, integer
+from chainrule.ir.messages import NEXT
 from chainrule.ir.nodes import (
     Atom,
     Block,
@@ -194,7 +195,7 @@ class Writer:
             if fitting:
                 self.b.add_into(one, self.b.copy(self.pick(fitting)))
         elif self.maybe(0.5):
-            self.emit(Print(("value", self.number(s), self.test(s))))
+            self.emit(Print(("value", NEXT, self.number(s), NEXT, self.test(s))))
         elif self.maybe(0.3):
             self.emit(Check(self.test(s), "ValueError", ("found ", self.number(s))))
 

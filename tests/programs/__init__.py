@@ -8,6 +8,8 @@ from tests.programs import (
     branches,
     calls,
     everyday,
+    grown,
+    kernels,
     linalg,
     loops,
     models,
@@ -25,5 +27,5 @@ from tests.programs.table import Program, flatten, programs_of, rebuild
 __all__ = ["MODULES", "PROGRAMS", "Program", "flatten", "rebuild"]
 
 MODULES = (scalars, branches, loops, writes, views, arrays, linalg, calls, recursions, records, nested, traps, models)
-MODULES += (rebound, everyday)
+MODULES += (rebound, everyday, kernels, grown)
 PROGRAMS: list[Program] = [program for module in MODULES for program in programs_of(module)]

@@ -424,7 +424,8 @@ def _numba_type(self: Any) -> Any:
         raise AttributeError("_numba_type_")
     raise lost(
         "calling a numba-compiled function with a traced value",
-        "Give the function a rule with chainrule.custom_jvp or custom_vjp, or call it uncompiled (f.py_func).",
+        "Have the whole function compiled, derivative included: chainrule.jit(chainrule.grad(f)) reads what Numba "
+        "compiles. Or call it uncompiled (its py_func), or give it a rule with chainrule.custom_jvp or custom_vjp.",
     )
 
 

@@ -127,6 +127,32 @@ _NOT_COMPLEX = frozenset(["less", "less_equal", "greater", "greater_equal", "max
 }
 _OTHER_NAMES = {"norm.root": "np.sqrt", "absolute": "abs", "special.log1p": "np.log1p", "special.expm1": "np.expm1"}
 _OTHER_NAMES |= {"special.cbrt": "np.cbrt", "special.exp2": "np.exp2", "erf": "math.erf", "erfc": "math.erfc"}
+# Those of the module `kernels`, which imports SciPy.
+_KERNELS = frozenset(
+    [
+        "airy_ai",
+        "airy_aip",
+        "airy_bi",
+        "airy_bip",
+        "beta_pdf",
+        "chi",
+        "ci",
+        "ellipk_slope",
+        "fresnel_c",
+        "fresnel_s",
+        "ierfcx",
+        "igam_fac",
+        "log_ratio",
+        "polygamma",
+        "psi_difference",
+        "relative_gap",
+        "riemann_zeta",
+        "shi",
+        "si",
+        "xdivy",
+        "zeta",
+    ]
+)
 _CAST = {"float64": "float", "int64": "int", "complex128": "complex", "float32": "np.float32"}
 _CAST |= {"complex64": "np.complex64"}
 _BUILTINS = {"maximum": "max", "minimum": "min", "fmax": "max", "fmin": "min"}  # of integers
@@ -321,6 +347,8 @@ def _elsewhere(op: str, out: str) -> str:
     impl = registry[op].impl
     if op in support.__all__:
         return f"support.{op}"
+    if op in _KERNELS and not out.startswith("complex"):
+        return f"kernels.{op}"
     numpys = getattr(np, getattr(impl, "__name__", ""), None) is impl
     if isinstance(impl, np.ufunc) and not numpys and not out.startswith("complex"):
         return f"special.{impl.__name__}"

@@ -13,7 +13,7 @@ from chainrule.ir.walk import defines, nodes_of
 
 __all__ = ["Names", "distinct", "nameless"]
 
-_TAKEN = frozenset({*dir(builtins), *keyword.kwlist, "np", "math", "special", "support"})
+_TAKEN = frozenset({*dir(builtins), *keyword.kwlist, "np", "math", "kernels", "special", "support"})
 
 
 def identifier(hint: str) -> str:

@@ -23,6 +23,7 @@ from chainrule.backends.names import Names, nameless
 from chainrule.backends.recursion import FLOOR, Recursion, name_of
 from chainrule.backends.sums import plain_sums
 from chainrule.errors import UnsupportedError
+from chainrule.ir.messages import VALUE, grouped, is_mark
 from chainrule.ir.nodes import (
     AddInto,
     Alloc,
@@ -117,7 +118,8 @@ class Writer:
         self.params += self.floor
         if self.function in recursion.cyclic:
             message = f"{name_of(self.function)} calls itself too many times: the stack is used up"
-            self.emit(f"if support.is_deep({self.floor[0]}):", [Statement(f"raise RecursionError({quoted(message)})")])
+            raised = self.raising(f"raise RecursionError({quoted(message)})")
+            self.emit(f"if support.is_deep({self.floor[0]}):", raised)
 
     def body(self) -> list[Statement]:
         """The statements of the function."""
@@ -356,26 +358,45 @@ class Writer:
         return self.text(atom)
 
     def message(self, exception: str, parts: Sequence[str | Atom]) -> str:
-        texts = [quoted(p) if isinstance(p, str) else self.text(p) for p in parts]
-        if all(isinstance(p, str) for p in parts):
-            return f"raise {exception}({quoted(''.join(map(str, parts)))})"
-        if self.compiled:  # Numba formats no numbers: whoever catches it joins the parts
-            return f"raise {exception}({', '.join(texts)})"
-        braced = [
-            p.replace("{", "{{").replace("}", "}}") if isinstance(p, str) else f"{{{t}}}"
-            for p, t in zip(parts, texts, strict=True)
-        ]
-        return f"raise {exception}(f{quoted(''.join(braced))})"
+        if self.compiled and not all(isinstance(p, str) for p in parts):  # whoever catches it joins the parts
+            texts = [quoted(p) if isinstance(p, str) else self.text(p) for p in parts]
+        else:
+            texts = [self._argument(group) for group in grouped(parts)]
+        return f"raise {exception}({', '.join(texts)})"
+
+    def _argument(self, group: list[tuple[str | None, Any]]) -> str:
+        """A text, a number or a text with numbers in it."""
+        if all(isinstance(part, str) for _, part in group):
+            return quoted("".join(part for _, part in group))
+        if len(group) == 1 and group[0][0] == VALUE:
+            return self.text(group[0][1])
+        return f"f{quoted(''.join(self._braced(mark, part) for mark, part in group))}"
+
+    def _braced(self, mark: str | None, part: Any) -> str:
+        if isinstance(part, str):
+            return part.replace("{", "{{").replace("}", "}}")
+        conversion, _, spec = (mark or "\0")[1:].partition(":")
+        how = f"!{conversion}" * bool(conversion) + f":{spec}" * bool(spec)
+        return f"{{{self.text(part)}{how}}}"
+
+    def raising(self, statement: str) -> list[Statement]:
+        """A `raise`, before which tapes give their memory back: Numba releases nothing on this road."""
+        tapes = [*(p for p in self.function.params if p in self.function.grows), *self.made] if self.compiled else []
+        texts = [*(f"support.drop({self.names[tape]})" for tape in tapes), statement]
+        return [Statement(text, self.line) for text in texts]
 
     def stop(self, node: Raise) -> None:
-        self.emit(self.message(node.exception, node.parts))
+        self.lines += self.raising(self.message(node.exception, node.parts))
 
     def check(self, node: Check) -> None:
         test = negated(self.value(node.test))
-        self.emit(f"if {test.text}:", [Statement(self.message(node.exception, node.parts), self.line)])
+        self.emit(f"if {test.text}:", self.raising(self.message(node.exception, node.parts)))
 
     def write(self, node: Print) -> None:
-        texts = [quoted(p) if isinstance(p, str) else self.text(p) for p in node.parts]
+        if self.compiled:  # Numba joins and formats nothing
+            texts = [quoted(p) if isinstance(p, str) else self.text(p) for p in node.parts if not is_mark(p)]
+        else:
+            texts = [self._argument(group) for group in grouped(node.parts)]
         self.emit(f"print({', '.join(texts)})")
 
     # -- control

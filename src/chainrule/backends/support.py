@@ -19,6 +19,7 @@ __all__ = [
     "complex_expm1",
     "complex_power",
     "difference",
+    "drop",
     "float32s",
     "float64s",
     "frexp_exponent",
@@ -60,6 +61,11 @@ def reserve(tape: Any, size: Any) -> None:
     """Let a tape have at least `size` bytes."""
     if tape[0].shape[0] < size:
         tape[0] = grow(tape[0], size)
+
+
+def drop(tape: Any) -> None:
+    """Give the memory of a tape back: the program stops."""
+    tape.clear()
 
 
 def release(number: Any, tape: Any) -> None:

@@ -1,13 +1,15 @@
 """What a transformed function is made of, for those who read programs instead of running them.
 
 ``grad(f)`` is a Python function to eager mode. Native mode has to know that it is the gradient of `f`: `mark`
-says so, and hands a transformation of a jitted function to native mode as a whole.
+says so, and hands a transformation of a jitted function, or of one that Numba compiled, to native mode as a whole.
 """
 
 from __future__ import annotations
 
+import importlib
 import weakref
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, NamedTuple
 
 __all__ = ["Mark", "jitted", "mark", "mark_of"]
@@ -41,6 +43,18 @@ def mark_of(target: Any) -> Mark | None:
 
 
 def jitted(function: Any) -> Any:
-    """`function`, if native mode runs it, else None."""
+    """What native mode runs for `function`: itself, if `jit` made it; the jitted source of what Numba compiled."""
     found = mark_of(function)
-    return function if found is not None and found.kind == "jit" else None
+    if found is not None:
+        return function if found.kind == "jit" else None
+    return _of_dispatcher(function) if hasattr(function, "py_func") else None
+
+
+def _of_dispatcher(function: Any) -> Any:
+    """``jit(function)`` of a function that Numba compiled, which eager mode cannot look into; made once."""
+    if not type(function).__module__.startswith("numba.") or not isinstance(function.py_func, FunctionType):
+        return None
+    found = getattr(function, "__jitted__", None)
+    if found is None:
+        found = function.__jitted__ = importlib.import_module("chainrule.native.jit").jit(function)
+    return found

@@ -9,7 +9,8 @@ import numpy as np
 
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import broadcast, cast, describe, element, load, materialise
-from chainrule.frontends.values import ArrayRef, Iterable, Lazy, ListArray, Number, Record
+from chainrule.frontends.grown import array_of_list
+from chainrule.frontends.values import ArrayRef, Grown, Iterable, Lazy, ListArray, Number, Record
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Atom, Block
 from chainrule.ir.walk import is_number
@@ -25,6 +26,8 @@ def array_of(ctx: Context, value: Any, dtype: str | None = None) -> Any:
     """``np.asarray``: nested tuples and lists of numbers and arrays become an array; numbers stay numbers."""
     if isinstance(value, ListArray):
         value = value.array
+    if isinstance(value, Grown):
+        value = array_of_list(ctx, value)
     if isinstance(value, Iterable):
         value = collect(ctx, value.count, value.item, None)
     if isinstance(value, Record) and issubclass(value.cls, tuple):

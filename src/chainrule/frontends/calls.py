@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 
 from chainrule.core.primitive import Primitive
-from chainrule.frontends import custom, indexing, methods, recursion, transformations
+from chainrule.frontends import custom, indexing, methods, recursion, texts, transformations
 from chainrule.frontends.arrays import array_of
 from chainrule.frontends.context import Context, Guard
 from chainrule.frontends.elementwise import apply, describe, materialise
 from chainrule.frontends.frames import Frame
 from chainrule.frontends.joins import leaves
 from chainrule.frontends.library import find
-from chainrule.frontends.library.special import elementwise_of, recipe_of
-from chainrule.frontends.outside import attribute_of, held, outside_value
+from chainrule.frontends.library.special import elementwise_of, handler_of, recipe_of
+from chainrule.frontends.outside import KNOWN, attribute_of, held, outside_value
 from chainrule.frontends.source import Parsed, read, unwrap
 from chainrule.frontends.values import (
     BOTTOM,
@@ -33,6 +33,7 @@ from chainrule.frontends.values import (
     Bottom,
     Bound,
     Closure,
+    Grown,
     Iterable,
     Lazy,
     ListArray,
@@ -58,6 +59,7 @@ def call(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any]) -> 
             return inline(frame, parsed, node, outer.function, outer, function, args, kwargs, outer.quiet)
         case Bound(function=inner, args=first, kwargs=more):
             if callable(inner):
+                _check_arguments(frame, inner, inner, [*first, *args], {**more, **kwargs})
                 return inner(frame, *first, *args, **{**more, **kwargs})
             return call(frame, inner, [*first, *args], {**more, **kwargs})
         case Transformed():
@@ -73,7 +75,7 @@ def call(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any]) -> 
 def call_object(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """The value of a call of an object known now."""
     ctx = frame.ctx
-    handler = find(target)
+    handler = find(target) or handler_of(target)
     waits = any(isinstance(leaf, Bottom) for a in [*args, *kwargs.values()] for leaf in leaves(a))
     if waits and (handler is not None or not isinstance(target, (FunctionType, MethodType))):
         return BOTTOM  # for the type of a recursive call
@@ -84,7 +86,7 @@ def call_object(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]
     if primitive is not None and primitive.kind == "elementwise":
         if kwargs:
             return _with_out(frame, primitive, args, kwargs)
-        return apply(ctx, primitive.name, *[_array_like(ctx, a) for a in args])
+        return apply(ctx, primitive.name, *[_array_like(ctx, a) for a in args], weak=False)
     if target is functools.partial:
         return Bound(args[0], tuple(materialise(ctx, a) for a in args[1:]), kwargs)
     if isinstance(target, type):
@@ -106,9 +108,12 @@ def call_object(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]
     raise ctx.fail(f"{_name(target)} is not a function")
 
 
+_signature = functools.lru_cache(maxsize=512)(inspect.signature)
+
+
 def _check_arguments(frame: Any, handler: Any, target: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
     try:
-        inspect.signature(handler).bind(frame, *args, **kwargs)
+        _signature(handler).bind(frame, *args, **kwargs)
     except TypeError as error:
         raise frame.ctx.fail(f"{_name(target)}: {error}; this is not among the arguments known here") from None
 
@@ -124,7 +129,7 @@ def _name(target: Any) -> str:
 
 
 def _array_like(ctx: Context, value: Any) -> Any:
-    return array_of(ctx, value) if isinstance(value, (list, tuple)) else value
+    return array_of(ctx, value) if isinstance(value, (list, tuple, Grown)) else value
 
 
 def _with_out(frame: Any, primitive: Primitive, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -146,6 +151,8 @@ def _construct(frame: Any, cls: type, args: list[Any], kwargs: dict[str, Any]) -
         fields = dataclasses.fields(cls)
         names = [f.name for f in fields if f.init]
         defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+    if issubclass(cls, np.generic):
+        raise ctx.fail(f"a number of {np.dtype(cls).name}; {KNOWN} are computed with here: convert it to one of them")
     if names is None:
         raise ctx.fail(f"instances of {_name(cls)} cannot be made here: dataclasses and named tuples can")
     given = dict(zip(names, args, strict=False)) | kwargs
@@ -158,6 +165,13 @@ def _construct(frame: Any, cls: type, args: list[Any], kwargs: dict[str, Any]) -
         else:
             raise ctx.fail(f"{cls.__name__}() misses {name!r}")
     return Record(cls, values)
+
+
+def _replaced(frame: Any, record: Record, changes: dict[str, Any]) -> Record:
+    for name in changes:
+        if name not in record.fields:
+            raise frame.ctx.fail(f"{record.cls.__name__} has no field {name!r}")
+    return Record(record.cls, record.fields | {k: materialise(frame.ctx, v) for k, v in changes.items()})
 
 
 # -- the user's functions -----------------------------------------------------------------------------
@@ -178,7 +192,7 @@ def _user_function(frame: Any, target: Any, args: list[Any], kwargs: dict[str, A
 
 def is_ours(function: FunctionType) -> bool:
     """Whether `function` is part of the front end's library, so that messages mean its caller."""
-    return function.__module__ == "chainrule.frontends.recipes"
+    return function.__module__ in ("chainrule.frontends.recipes", "chainrule.frontends.measures")
 
 
 def inline(
@@ -281,12 +295,14 @@ def attribute(frame: Any, owner: Any, name: str) -> Any:
     match owner:
         case Bottom():
             return BOTTOM
-        case ArrayRef() | Lazy() | Number() | ListArray() | list() | tuple() | dict():
+        case ArrayRef() | Lazy() | Number() | ListArray() | Grown() | list() | tuple() | dict():
             return methods.attribute(frame, owner, name)
         case Record(cls=cls, fields=fields):
             if name in fields:
                 return fields[name]
             found = getattr(cls, name, None)
+            if name == "_replace" and issubclass(cls, tuple):
+                return Bound(lambda frame, **changes: _replaced(frame, owner, changes), ())
             if isinstance(found, property):
                 return call(frame, Static(found.fget), [owner], {})
             if isinstance(found, FunctionType):
@@ -296,8 +312,10 @@ def attribute(frame: Any, owner: Any, name: str) -> Any:
                 return attribute_of(ctx, cls, name)
             raise ctx.fail(f"{cls.__name__} has no attribute {name!r}")
         case Static(value=value):
-            if value is None or isinstance(value, str):
-                raise ctx.fail(f"{value!r} has no numeric attribute {name!r}")
+            if isinstance(value, str):
+                return texts.method(ctx, value, name)
+            if value is None:
+                raise ctx.fail(f"None has no attribute {name!r}")
             if isinstance(value, ModuleType | type) or hasattr(value, name):
                 return attribute_of(ctx, value, name)
     raise ctx.fail(f"{describe(owner)} has no attribute {name!r}")

@@ -15,7 +15,7 @@ from chainrule.frontends.subset import refuse
 from chainrule.frontends.values import ArrayRef, Number, Step
 from chainrule.ir.build import Builder, boolean, integer
 from chainrule.ir.estimate import Size
-from chainrule.ir.nodes import Atom, Block, Carry, Check, Const, For, Function, If, Line, Slice, Var
+from chainrule.ir.nodes import Atom, Block, Carry, Check, Const, For, Function, If, Line, Reserve, Slice, Var
 from chainrule.ir.walk import is_number
 
 __all__ = ["Capture", "Context", "Decision", "Guard", "same"]
@@ -42,6 +42,7 @@ class Capture:
     var: Var
     name: str
     weak: bool
+    ones: tuple[bool, ...] = ()  # which extents of an array are 1
 
 
 class Decision(NamedTuple):
@@ -64,6 +65,7 @@ class Language(NamedTuple):
     expression: Callable[..., Any]
     body: Callable[..., Any]
     assign: Callable[..., Any]
+    condition: Callable[..., Any]
 
 
 def same(a: Atom, b: Atom) -> bool:
@@ -75,7 +77,7 @@ class Context:
     """One program being read. `block` of the builder is where code goes; `stack` are the blocks around it."""
 
     def __init__(self) -> None:
-        self.language: Language = Language(*[_missing] * 4)
+        self.language: Language = Language(*[_missing] * 5)
         self.builder = Builder()
         self.stack: list[Block] = [self.builder.block]
         self.guards: dict[Any, Guard] = {}
@@ -97,8 +99,14 @@ class Context:
         self.sizes: dict[Var, Size] = {}  # of the parameters, in the call for which the program is read
         self.decisions: list[Decision] = []
         self.copied: set[Var] = set()  # parameters of which a transformed function that writes to them gets copies
+        self.stretches = False  # whether the program asks which extents are 1, where that is not known
         self._known: dict[Block, dict[Any, Atom]] = {}
-        self._lists: dict[int, tuple[list[Any], int]] = {}
+        self.lists: dict[Any, Any] = {}  # where lists are made that grow, and what they hold
+        self.pending: list[UnsupportedError] = []  # what is wrong unless a list grows
+        self.growths: dict[Reserve, Any] = {}  # what makes them longer
+        self.held: dict[Var, str] = {}  # their arrays, and why one is not read that is stale
+        self.floor = 0  # the first block of the function that is differentiated in the program
+        self._lists: dict[int, tuple[Any, int, Any]] = {}
 
     def fork(self) -> Context:
         """A context for another function of the same program."""
@@ -106,7 +114,8 @@ class Context:
         made.guards, made.captures, made.functions, made.plans = self.guards, self.captures, self.functions, self.plans
         made.customs, made.decisions, made.copied = self.customs, self.decisions, self.copied
         made.node, made.parsed, made.jvp, made.vjp = self.node, self.parsed, self.jvp, self.vjp
-        made.language = self.language
+        made.language, made.stretches = self.language, self.stretches
+        made.lists, made.pending = self.lists, self.pending
         made.parameters.update(c.var for c in self.captures.values())
         return made
 
@@ -114,13 +123,14 @@ class Context:
         """Note how a transformation is computed."""
         self.decisions.append(Decision(transformation, mode, sweeps, self.builder.line))
 
-    def note_list(self, made: list[Any]) -> list[Any]:
-        """Remember in which block a list was made: it may grow there only."""
-        self._lists[id(made)] = (made, len(self.stack))
+    def note_list(self, made: Any, site: Any, depth: int) -> Any:
+        """Remember where a list was made, and the depth of the block in which it may grow while that is read."""
+        self._lists[id(made)] = (made, depth, site)
         return made
 
-    def depth_of(self, made: list[Any]) -> int:
-        return self._lists.get(id(made), (made, 0))[1]
+    def list_of(self, made: Any) -> tuple[int, Any]:
+        """The depth of the block in which a list was made, and where that was."""
+        return self._lists.get(id(made), (made, 0, None))[1:]
 
     # -- messages
 
@@ -240,8 +250,11 @@ class Context:
 
     # -- arrays
 
-    def dims(self, var: Var) -> tuple[Atom, ...]:
-        return tuple(self.dim(var, k) for k in range(var.type.ndim))  # type: ignore[union-attr]
+    def dims(self, var: Var, ones: Sequence[bool] = ()) -> tuple[Atom, ...]:
+        """The extents of `var`; `ones`, if given, says which are known to be 1."""
+        ndim = var.type.ndim  # type: ignore[union-attr]
+        known = ones or (False,) * ndim
+        return tuple(integer(1) if known[k] else self.dim(var, k) for k in range(ndim))
 
     def dim(self, var: Var, axis: int) -> Atom:
         return self.remember((var, axis), lambda: self.builder.dim(var, axis))
@@ -282,10 +295,11 @@ class Context:
         """Note a read; refuse it if another array is meant, which has been written to."""
         self.uses.append(base)
         if base in self.stale:
-            raise self.fail(
+            why = (
                 f"{name!r} may be a view of an array that was written to since it was assigned, and is kept as a copy: "
                 f"assign {name} again after the writing, or write {name} = {name}.copy() before it"
             )
+            raise self.fail(self.held.get(base, why))
 
     def equal(self, a: Atom, b: Atom, what: str) -> None:
         """The program checks that extents agree, unless that is known."""
@@ -299,6 +313,40 @@ class Context:
             return boolean(True)
 
         self.remember(("equal", frozenset((a, b))), test)
+
+    def fits(self, a: Atom, wide: Atom, what: str) -> None:
+        """The program checks that an extent is `wide`, or 1 where it may be stretched."""
+        if is_number(a, 1) or same(a, wide):
+            return
+        if not self.stretches or (isinstance(a, Const) and isinstance(wide, Const)):
+            self.equal(a, wide, what)
+            return
+
+        def test() -> Atom:
+            either = self.let("logical_or", self.let("equal", a, wide), self.let("equal", a, integer(1)))
+            self.check(either, "ValueError", f"{what}: extents ", a, " and ", wide, " do not agree")
+            return boolean(True)
+
+        self.remember(("fits", a, wide), test)
+
+    def widened(self, a: Atom, b: Atom, what: str) -> Atom:
+        """The extent that `a` and `b` are stretched to; neither is known to be 1."""
+        if same(a, b) or not self.stretches or (isinstance(a, Const) and isinstance(b, Const)):
+            self.equal(a, b, what)
+            return a
+        if isinstance(b, Const):
+            a, b = b, a
+        if isinstance(a, Const):
+            self.fits(b, a, what)
+            return a
+
+        def larger() -> Atom:
+            wide = self.let("where", self.let("equal", a, integer(1)), b, a, hint="n")
+            self.fits(a, wide, what)
+            self.fits(b, wide, what)
+            return wide
+
+        return self.remember(("widened", frozenset((a, b))), larger)
 
     def slice_dim(self, dim: Atom, s: Slice) -> Atom | None:
         """The extent of a slice of an axis of extent `dim`, None if the view has to be asked."""

@@ -17,7 +17,7 @@ from chainrule.frontends.values import ArrayRef, Number, Static
 from chainrule.ir.build import Builder, constant
 from chainrule.ir.nodes import Array, Atom, Call, Function, Rule, Var
 from chainrule.ir.ops import FLOATS
-from chainrule.ir.walk import nodes_of
+from chainrule.ir.walk import is_number, nodes_of
 
 __all__ = ["call_custom", "is_custom"]
 
@@ -58,7 +58,7 @@ def _values(ctx: Context, like: Any, atoms: Any) -> list[Any]:
             leaf = Number(next(atoms), leaf.weak)
         elif isinstance(leaf, ArrayRef):
             var = next(atoms)
-            leaf = ArrayRef(var, ctx.dims(var), var)
+            leaf = ArrayRef(var, ctx.dims(var, [is_number(d, 1) for d in leaf.dims]), var)
         made.append(leaf)
     return made
 

@@ -6,15 +6,16 @@ is one loop without temporaries.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule.frontends.context import Context, same
-from chainrule.frontends.values import BOTTOM, ArrayRef, Bottom, Closure, Either, Lazy, ListArray, Number
+from chainrule.frontends.values import BOTTOM, ArrayRef, Bottom, Closure, Either, Grown, Item, Lazy, ListArray, Number
 from chainrule.ir.build import integer
-from chainrule.ir.nodes import Atom
+from chainrule.ir.nodes import Atom, Const
 from chainrule.ir.ops import BOOLEAN, PREDICATES
 from chainrule.ir.walk import is_number
 
@@ -62,13 +63,21 @@ _LOGICAL |= {"invert": "logical_not", "add": "logical_or", "multiply": "logical_
 _SAME_AS = {"pow": "power", "float_power": "power", "true_divide": "divide", "fabs": "absolute"}
 
 Operand = Number | ArrayRef | Lazy
+ITEM = (
+    "an item of a list is written to, which would change what else is that array: write row = row.copy(), and store "
+    "it in the list again if it is meant to be there"
+)
 
 
 def common_dtype(operands: Sequence[Operand]) -> tuple[str, bool]:
     """The dtype that NumPy computes in, and whether all operands are Python's numbers."""
-    weak = all(isinstance(v, Number) and v.weak for v in operands)
-    kinds = [_WEAK[v.dtype] if isinstance(v, Number) and v.weak else np.dtype(v.dtype) for v in operands]
-    if weak:
+    return _common(tuple([(v.dtype, isinstance(v, Number) and v.weak) for v in operands]))
+
+
+@functools.cache
+def _common(operands: tuple[tuple[str, bool], ...]) -> tuple[str, bool]:
+    kinds = [_WEAK[dtype] if weak else np.dtype(dtype) for dtype, weak in operands]
+    if all(weak for _, weak in operands):
         return np.result_type(*[type(k) for k in kinds]).name, True
     return np.result_type(*kinds).name, False
 
@@ -177,7 +186,7 @@ def reads(value: Any) -> tuple[ArrayRef, ...]:
 
 
 def broadcast(ctx: Context, shapes: Sequence[tuple[Atom, ...]]) -> tuple[Atom, ...]:
-    """The common extents. Only an extent known to be 1 is stretched; the program checks the others."""
+    """The common extents. An extent known to be 1 is stretched; the program checks the others."""
     ndim = max(len(s) for s in shapes)
     dims: list[Atom] = []
     for k in range(-ndim, 0):
@@ -185,10 +194,10 @@ def broadcast(ctx: Context, shapes: Sequence[tuple[Atom, ...]]) -> tuple[Atom, .
         if not extents:
             dims.append(integer(1))
             continue
+        wide = extents[0]
         for other in extents[1:]:
-            if not same(extents[0], other):
-                ctx.equal(extents[0], other, "operands could not be broadcast together")
-        dims.append(extents[0])
+            wide = ctx.widened(wide, other, "operands could not be broadcast together")
+        dims.append(wide)
     return tuple(dims)
 
 
@@ -198,13 +207,22 @@ def element(ctx: Context, value: Operand, index: tuple[Atom, ...], dims: tuple[A
         return value.atom
     own = index[len(index) - value.ndim :]
     wide = dims[len(dims) - value.ndim :]
-    own = tuple(
-        integer(0) if is_number(d, 1) and not is_number(w, 1) else i
-        for i, d, w in zip(own, value.dims, wide, strict=True)
-    )
+    own = tuple(_place(ctx, i, d, w) for i, d, w in zip(own, value.dims, wide, strict=True))
     if isinstance(value, Lazy):
         return value.element(own)
     return load(ctx, value, own)
+
+
+def _place(ctx: Context, index: Atom, extent: Atom, wide: Atom) -> Atom:
+    """`index` along an axis that is stretched from `extent` to `wide`."""
+    if same(extent, wide):
+        return index
+    if is_number(extent, 1):
+        return integer(0)
+    if not ctx.stretches or isinstance(extent, Const):
+        return index
+    single = ctx.remember(("single", extent), lambda: ctx.let("equal", extent, integer(1)))
+    return ctx.let("where", single, integer(0), index)
 
 
 def load(ctx: Context, array: ArrayRef, index: tuple[Atom, ...]) -> Atom:
@@ -233,7 +251,11 @@ def materialise(ctx: Context, value: Any, hint: str = "a") -> Any:
     array = ctx.new(value.dtype, value.dims, hint=hint)
     with ctx.nest(value.dims) as index:
         ctx.builder.store(array.var, index, value.element(index))
-    if isinstance(value, Either):
+    if isinstance(value, Item):
+        ctx.frozen[array.var] = ITEM
+        for base in ctx.stands.get(value.arrays[0].base, ()):
+            ctx.stand(array.var, base)
+    elif isinstance(value, Either):
         ctx.frozen[array.var] = f"{hint!r} may be one array or another since a loop above: copy it before writing to it"
         for source in value.arrays:
             ctx.stand(array.var, source.base)
@@ -265,6 +287,8 @@ def truth(ctx: Context, value: Any) -> Atom:
     """The truth of a condition."""
     if isinstance(value, Number):
         return to_bool(ctx, value.atom)
+    if isinstance(value, Grown):
+        return ctx.let("greater", ctx.builder.load(value.count, integer(0)), integer(0))
     raise ctx.fail(f"the truth of {describe(value)}: use .any() or .all(), or compare numbers")
 
 
@@ -272,7 +296,7 @@ def describe(value: Any) -> str:
     """What messages call a value."""
     if isinstance(value, (ArrayRef, Lazy)):
         return f"an array of {value.dtype} with {value.ndim} dimension{'s' * (value.ndim != 1)}"
-    if isinstance(value, ListArray):
+    if isinstance(value, (ListArray, Grown)):
         return "a list"
     if isinstance(value, Number):
         return f"a number of type {value.dtype}"

@@ -10,21 +10,22 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from chainrule.frontends import calls, indexing
-from chainrule.frontends.arrays import array_of, collect
+from chainrule.frontends import calls, grown, indexing, texts
+from chainrule.frontends.arrays import array_of
+from chainrule.frontends.comprehensions import comprehension, repeated
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, describe, materialise, reads, truth
 from chainrule.frontends.frames import Frame
-from chainrule.frontends.iteration import iterable
-from chainrule.frontends.joins import born_in, merge_branches
+from chainrule.frontends.joins import merge_branches
 from chainrule.frontends.library.algebra import matmul
+from chainrule.frontends.messages import known_text
 from chainrule.frontends.values import (
     BOTTOM,
     ArrayRef,
     Bottom,
     Closure,
     Conflict,
-    Iterable,
+    Grown,
     Lazy,
     ListArray,
     Number,
@@ -33,8 +34,8 @@ from chainrule.frontends.values import (
     Static,
     number,
 )
-from chainrule.ir.build import boolean, integer
-from chainrule.ir.nodes import Atom, Block, Carry, Const, If, Merge, Var
+from chainrule.ir.build import boolean
+from chainrule.ir.nodes import Block, Const, If
 
 _BINARY = {
     ast.Add: "add",
@@ -58,7 +59,9 @@ _COMPARE = {
     ast.Gt: "greater",
     ast.GtE: "greater_equal",
 }
-_PYTHON = {"add": operator.add, "multiply": operator.mul, "equal": operator.eq, "not_equal": operator.ne}
+_EQUALITY = ("equal", "not_equal")
+_ON_TEXTS = {"add": operator.add, "multiply": operator.mul, "remainder": operator.mod}
+_ON_TEXTS |= {"less": operator.lt, "less_equal": operator.le, "greater": operator.gt, "greater_equal": operator.ge}
 
 
 def in_place(frame: Frame, op: ast.operator) -> str:
@@ -115,10 +118,12 @@ def binary(frame: Frame, op: ast.operator, a: Any, b: Any) -> Any:
     if isinstance(op, ast.MatMult):
         return matmul(ctx, a, b)
     name = _BINARY[type(op)]
+    if name in _ON_TEXTS and (texts.is_text(a) or (texts.is_text(b) and name == "multiply")):
+        return texts.computed(ctx, f"{name} of {describe(a)}", _ON_TEXTS[name], a, b)
+    a, b = grown.operands(ctx, a, b)
     if isinstance(a, (tuple, list)) or isinstance(b, (tuple, list)):
-        return _sequences(ctx, name, a, b)
-    if isinstance(a, Static) and isinstance(b, Static) and isinstance(a.value, str) and name in _PYTHON:
-        return Static(_PYTHON[name](a.value, b.value))
+        made = _sequences(ctx, name, a, b)
+        return grown.noted(ctx, made, ctx.node or op) if isinstance(made, (list, ListArray)) else made
     return apply(ctx, name, a, b, weak=True)
 
 
@@ -196,7 +201,7 @@ def _short_circuit(frame: Frame, node: ast.BoolOp) -> Any:
 
 def _bool_op(frame: Frame, node: ast.BoolOp) -> Any:
     first = expression(frame, node.values[0])
-    if isinstance(first, Static) or (isinstance(first, Number) and first.dtype != "bool"):
+    if not isinstance(first, (Number, Bottom)) or (isinstance(first, Number) and first.dtype != "bool"):
         return _values_of_bool_op(frame, node, first)
     return Number(_short_circuit(frame, node), weak=True)
 
@@ -204,7 +209,9 @@ def _bool_op(frame: Frame, node: ast.BoolOp) -> Any:
 def _values_of_bool_op(frame: Frame, node: ast.BoolOp, first: Any) -> Any:
     ctx, value = frame.ctx, first
     for other in node.values[1:]:
-        test = boolean(bool(value.value)) if isinstance(value, Static) else truth(ctx, value)
+        held = value.value if isinstance(value, Static) else value
+        known = isinstance(value, (Static, tuple, list, dict))
+        test = boolean(bool(held)) if known else truth(ctx, value)
         if not isinstance(test, Const):
             raise ctx.fail("`and` and `or` give one of two numbers: write `a if condition else b`")
         if bool(test.value) is not isinstance(node.op, ast.And):
@@ -238,16 +245,18 @@ def _compare_pair(frame: Frame, op: ast.cmpop, a: Any, b: Any) -> Any:
     if isinstance(op, (ast.In, ast.NotIn)):
         return _contains(ctx, a, b, isinstance(op, ast.In))
     name = _COMPARE[type(op)]
-    if name in _PYTHON and (isinstance(a, Static) or isinstance(b, Static)):
+    if name in _ON_TEXTS and texts.is_text(a) and texts.is_text(b):
+        return texts.computed(ctx, name, _ON_TEXTS[name], a, b)
+    if name in _EQUALITY and (isinstance(a, Static) or isinstance(b, Static)):
         equal = isinstance(a, Static) and isinstance(b, Static) and a.value == b.value
         return number(equal is (name == "equal"))
-    if isinstance(a, tuple) and isinstance(b, tuple) and name in _PYTHON:
+    if isinstance(a, tuple) and isinstance(b, tuple) and name in _EQUALITY:
         pairs = [_compare_pair(frame, ast.Eq(), x, y) for x, y in zip(a, b, strict=False)]
         result: Any = number(len(a) == len(b))
         for pair in pairs:
             result = apply(ctx, "logical_and", result, pair, weak=True)
         return result if name == "equal" else apply(ctx, "logical_not", result, weak=True)
-    return apply(ctx, name, a, b, weak=True)
+    return apply(ctx, name, *grown.operands(ctx, a, b), weak=True)
 
 
 def _contains(ctx: Context, item: Any, container: Any, positive: bool) -> Any:
@@ -300,6 +309,10 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Any:
         return owner[name]
     if isinstance(owner, (ArrayRef, Lazy, ListArray)):
         return indexing.subscript(ctx, owner, key)
+    if isinstance(owner, Grown):
+        return grown.item(ctx, owner, key)
+    if texts.is_text(owner):
+        return texts.item(ctx, owner.value, key)
     raise ctx.fail(f"{describe(owner)} cannot be indexed")
 
 
@@ -315,15 +328,16 @@ def _item(ctx: Context, owner: Any, key: Any) -> Any:
             if b is not None and not b.known:
                 raise ctx.fail("a tuple or list is sliced by numbers not known before it runs: use an array")
             bounds.append(None if b is None else b.atom.value)  # type: ignore[union-attr]
-        return owner[slice(*bounds)]
+        part = owner[slice(*bounds)]
+        return grown.noted(ctx, part, ctx.node or ast.Constant(0)) if isinstance(part, list) else part
     if isinstance(key, Number) and key.known:
         try:
             return owner[key.atom.value]  # type: ignore[union-attr]
         except IndexError:
-            raise ctx.fail(f"index {key.atom.value} of {len(owner)} items") from None  # type: ignore[union-attr]
+            return grown.not_yet(ctx, owner, f"index {key.atom.value} of {len(owner)} items")  # type: ignore[union-attr]
     if isinstance(key, Number) and all(isinstance(v, Number) for v in owner):
         return indexing.subscript(ctx, ListArray(array_of(ctx, owner), all(v.weak for v in owner)), key)
-    raise ctx.fail("a tuple or list is indexed by a number not known before it runs: use an array")
+    return grown.grows_from(ctx, owner, "a tuple or list is indexed by a number not known before it runs: use an array")
 
 
 def _slice(frame: Frame, node: ast.Slice) -> Any:
@@ -344,7 +358,7 @@ def _tuple(frame: Frame, node: ast.Tuple | ast.List) -> Any:
             items += value
         else:
             items.append(materialise(frame.ctx, expression(frame, element)))
-    return tuple(items) if isinstance(node, ast.Tuple) else frame.ctx.note_list(items)
+    return tuple(items) if isinstance(node, ast.Tuple) else grown.noted(frame.ctx, items, node)
 
 
 def _dict(frame: Frame, node: ast.Dict) -> Any:
@@ -403,10 +417,10 @@ def _comprehension(frame: Frame, node: ast.ListComp | ast.GeneratorExp) -> Any:
 
 
 def _joined(frame: Frame, node: ast.JoinedStr) -> Any:
-    parts = message_parts(frame, node)
-    if any(not isinstance(p, (str, Const)) for p in parts):
+    text = known_text(frame, node)
+    if text is None:
         raise frame.ctx.refuse(node)
-    return Static("".join(p if isinstance(p, str) else str(p.value) for p in parts))
+    return Static(text)
 
 
 _EXPRESSIONS: dict[type[ast.expr], Callable[[Frame, Any], Any]] = {
@@ -438,162 +452,3 @@ def closure(frame: Frame, node: ast.FunctionDef | ast.Lambda, name: str) -> Clos
         a.arg: expression(frame, d) for a, d in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if d
     }
     return Closure(node, frame, defaults, keywords, name)
-
-
-def message_parts(frame: Frame, node: ast.expr) -> list[Any]:
-    """The text and numbers of a message."""
-    match node:
-        case ast.JoinedStr(values=values):
-            parts: list[Any] = []
-            for v in values:
-                parts += message_parts(frame, v.value if isinstance(v, ast.FormattedValue) else v)
-            return parts
-        case ast.Constant(value=str() as text):
-            return [text]
-    value = expression(frame, node)
-    if isinstance(value, Number):
-        return [value.atom]
-    if isinstance(value, Static):
-        return [str(value.value)]
-    if isinstance(value, (tuple, list)):
-        parts = ["("]
-        for k, item in enumerate(value):
-            parts += [", "] * bool(k) + ([item.atom] if isinstance(item, Number) else [describe(item)])
-        return [*parts, ")"]
-    if isinstance(value, (ArrayRef, Lazy)):
-        return [describe(value)]
-    return [str(value)]
-
-
-# -- comprehensions -----------------------------------------------------------------------------------
-
-
-def comprehension(frame: Any, node: ast.ListComp | ast.GeneratorExp) -> Any:
-    """A list by a comprehension: known items, or numbers (or arrays of one shape) in an array."""
-    ctx = frame.ctx
-    first = node.generators[0]
-
-    over = expression(frame, first.iter)
-    inner = Frame(ctx, frame.parsed, frame.function, frame, frame.quiet)
-    ctx.frames.append(inner)
-    try:
-        if isinstance(over, dict):
-            over = [Static(k) if isinstance(k, str) else number(k) for k in over]
-        if isinstance(over, (tuple, list)):
-            return [v for item in over for v in _known_items(inner, node, 0, item)]
-        source = iterable(ctx, over)
-        tested = any(g.ifs for g in node.generators)
-        if isinstance(source.count, Const) and source.count.value <= 16 and len(node.generators) > 1 and not tested:
-            return [v for k in range(source.count.value) for v in _known_items(inner, node, 0, source.item(integer(k)))]
-        if len(node.generators) > 1 or first.ifs:
-            return _filtered(inner, node, source)
-        return _collected(inner, node, source)
-    finally:
-        ctx.frames.pop()
-
-
-def _known_items(frame: Any, node: Any, depth: int, item: Any) -> list[Any]:
-    ctx, generator = frame.ctx, node.generators[depth]
-    frame.ctx.language.assign(frame, generator.target, item)
-    for test in generator.ifs:
-        truth = condition(frame, test)
-        if not isinstance(truth, Const):
-            raise ctx.fail("which items a list has depends on numbers: write a loop that sums or stores")
-        if not truth.value:
-            return []
-    if depth + 1 == len(node.generators):
-        return [materialise(ctx, expression(frame, node.elt))]
-    over = expression(frame, node.generators[depth + 1].iter)
-    if not isinstance(over, (tuple, list)):
-        source = iterable(ctx, over)
-        if not isinstance(source.count, Const):
-            raise ctx.fail("a comprehension over several ranges, some not known before it runs: write loops")
-        over = [source.item(integer(k)) for k in range(source.count.value)]
-    return [v for inner in over for v in _known_items(frame, node, depth + 1, inner)]
-
-
-def _collected(frame: Any, node: Any, source: Iterable) -> Any:
-    """One item per iteration: its first evaluation tells type and shape, and is thrown away."""
-
-    ctx = frame.ctx
-
-    def item(k: Any) -> Any:
-        frame.ctx.language.assign(frame, node.generators[0].target, source.item(k))
-        return expression(frame, node.elt)
-
-    state = ctx.snapshot()
-    with ctx.inside(Block()):
-        probe = item(integer(0))
-    ctx.restore(state)
-    return BOTTOM if isinstance(probe, Bottom) else collect(ctx, source.count, item, probe)
-
-
-def _filtered(frame: Any, node: Any, source: Iterable) -> Any:
-    """Several ranges, or conditions: one pass counts the items, another stores them."""
-    ctx = frame.ctx
-    kinds: list[Any] = []
-
-    def probe(at: Atom) -> Atom:
-        kinds.append(expression(frame, node.elt))
-        return at
-
-    def put(at: Atom) -> Atom:
-        value = expression(frame, node.elt)
-        ctx.builder.store(array.var, (at,), ctx.builder.cast(value.atom, array.dtype))
-        return _next(frame, at)
-
-    state = ctx.snapshot()
-    with ctx.inside(Block()):
-        _walk(frame, node, 0, source, integer(0), probe)
-    ctx.restore(state)
-    if isinstance(kinds[0], Bottom):
-        return BOTTOM
-    if not isinstance(kinds[0], Number):
-        raise ctx.fail(f"a list of {describe(kinds[0])} by a comprehension: make an array and fill its rows")
-    start, mark = len(ctx.builder.block.nodes), len(ctx.writes)
-    count = _walk(frame, node, 0, source, integer(0), lambda at: ctx.let("add", at, integer(1)))
-    array = ctx.new(kinds[0].dtype, (count,), hint="items")
-    _walk(frame, node, 0, source, integer(0), put)
-    if not born_in(Block(ctx.builder.block.nodes[start:])).issuperset(ctx.writes[mark:]):
-        raise ctx.fail("a comprehension with a condition or several ranges that writes to arrays: write a loop")
-    return ListArray(array, kinds[0].weak)
-
-
-def _next(frame: Frame, at: Atom) -> Atom:
-    return frame.ctx.let("add", at, integer(1))
-
-
-def _walk(frame: Frame, node: Any, depth: int, source: Any, at: Atom, visit: Callable[[Atom], Atom]) -> Atom:
-    """The loops of a comprehension; `at` counts the items."""
-    ctx, generator = frame.ctx, node.generators[depth]
-    source = source if depth == 0 else iterable(ctx, expression(frame, generator.iter))
-
-    def inner(at: Atom) -> Atom:
-        if depth + 1 < len(node.generators):
-            return _walk(frame, node, depth + 1, None, at, visit)
-        return visit(at)
-
-    param, out = Var("at", at.type), Var("at", at.type)
-    with ctx.loop(source.count, "k") as loop:
-        ctx.language.assign(frame, generator.target, source.item(loop.index))
-        after = _where_all(frame, list(generator.ifs), param, inner)
-        loop.carries.append(Carry(param, at, after, out))
-    return out
-
-
-def _where_all(frame: Frame, tests: list[ast.expr], at: Atom, visit: Callable[[Atom], Atom]) -> Atom:
-    if not tests:
-        return visit(at)
-    ctx = frame.ctx
-    choice = If(condition(frame, tests[0]), Block(), Block())
-    with ctx.inside(choice.then):
-        after = _where_all(frame, tests[1:], at, visit)
-    out = Var("at", at.type)
-    choice.merges.append(Merge(out, after, at))
-    ctx.builder.emit(choice)
-    return out
-
-
-def repeated(ctx: Context, item: Number, count: Number) -> ListArray:
-    """``[item] * count``."""
-    return ListArray(materialise(ctx, Lazy(item.dtype, (count.atom,), lambda i: item.atom, ()), "items"), item.weak)

@@ -14,6 +14,7 @@ from chainrule.frontends.source import Parsed
 from chainrule.frontends.values import (
     ArrayRef,
     Conflict,
+    Grown,
     Lazy,
     Number,
 )
@@ -43,6 +44,8 @@ class Frame:
                     raise self.ctx.fail(value.reason)
                 if isinstance(value, Lazy) and frame.ctx is not self.ctx:
                     raise self.ctx.fail(f"{name!r} is another array after an iteration: copy it for use in a recursion")
+                if isinstance(value, Grown) and frame.ctx is not self.ctx:
+                    raise self.ctx.fail(f"{name!r} is a list that grows: a recursion takes np.array({name})")
                 if self.ctx.stands:
                     self.use(name, value)
                 return value
@@ -64,6 +67,10 @@ class Frame:
             value.var.hint = name
         if isinstance(value, Number) and isinstance(value.atom, Var) and value.atom.hint in ("t", "s"):
             value.atom.hint = name
+        if isinstance(value, Grown) and value.count.hint == "count":
+            value.count.hint = f"n_{name}"
+            for room in value.rooms:
+                room.items.hint = name
         self.env[name] = value
 
     def alone(self, base: Var, *names: str) -> bool:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.frontends.arrays import array_of, copy_of
-from chainrule.frontends.context import Context, same
-from chainrule.frontends.elementwise import apply, broadcast, convert, describe, element, load, materialise, reads
-from chainrule.frontends.values import ArrayRef, Either, Lazy, ListArray, Number, Slicing, Static
+from chainrule.frontends.context import Context
+from chainrule.frontends.elementwise import ITEM, apply, broadcast, convert, describe, element, load, materialise, reads
+from chainrule.frontends.values import ArrayRef, Either, Grown, Item, Lazy, ListArray, Number, Slicing, Static
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Atom, Const, Slice, Var
 from chainrule.ir.walk import is_number
@@ -49,6 +49,8 @@ def _expanded(ctx: Context, array: ArrayRef | Lazy, index: Any) -> list[Any]:
             items.append(item.value)
         elif isinstance(item, ListArray):
             items.append(item.array)
+        elif isinstance(item, Grown):
+            items.append(array_of(ctx, item))
         elif isinstance(item, list):
             items.append(_index_list(ctx, item))
         elif isinstance(item, (Number, Slicing, ArrayRef, Lazy)):
@@ -238,9 +240,10 @@ def augment(ctx: Context, array: Any, index: Any, op: str, value: Any) -> None:
 def _write(ctx: Context, array: Any, index: Any, value: Any, op: str | None) -> None:
     array = array.array if isinstance(array, ListArray) else array
     if isinstance(array, Either):
-        raise ctx.fail(
+        why = (
             "this array is another one in the first iteration of a loop than later: write to the array it is a view of"
         )
+        raise ctx.fail(ITEM if isinstance(array, Item) else why)
     if not isinstance(array, ArrayRef):
         raise ctx.fail(f"{describe(array)} cannot be written to")
     ctx.writable(array)
@@ -263,7 +266,7 @@ def _write(ctx: Context, array: Any, index: Any, value: Any, op: str | None) -> 
 def _as_elements(ctx: Context, value: Any) -> Any:
     if isinstance(value, ListArray):
         return value.array
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, Grown)):
         return array_of(ctx, value)
     if not isinstance(value, (Number, ArrayRef, Lazy)):
         raise ctx.fail(f"{describe(value)} is stored in an array: only numbers and arrays can be")
@@ -284,8 +287,7 @@ def store_all(ctx: Context, target: ArrayRef, value: Any, op: str | None = None)
         if value.ndim > target.ndim:
             raise ctx.fail(f"{describe(value)} does not fit into {describe(target)}")
         for d, t in zip(reversed(value.dims), reversed(target.dims), strict=False):
-            if not is_number(d, 1) and not same(d, t):
-                ctx.equal(d, t, "could not broadcast the value into the array")
+            ctx.fits(d, t, "could not broadcast the value into the array")
         if any(a.base is target.base and not _aligned(a, target, value) for a in reads(value)):
             value = materialise(ctx, value if isinstance(value, Lazy) else copy_of(ctx, value))
     base, prefix = _place(target)
@@ -336,8 +338,7 @@ def _scatter(ctx: Context, array: ArrayRef, items: list[Any], value: Any, op: st
         if value.ndim > len(selection.dims):
             raise ctx.fail(f"{describe(value)} does not fit into the selected elements")
         for d, t in zip(reversed(value.dims), reversed(selection.dims), strict=False):
-            if not is_number(d, 1) and not same(d, t):
-                ctx.equal(d, t, "could not broadcast the value into the selected elements")
+            ctx.fits(d, t, "could not broadcast the value into the selected elements")
         values = materialise(ctx, value if isinstance(value, Lazy) else copy_of(ctx, value))
     if op is not None:
         # NumPy reads all elements before it writes any: an index that comes twice counts once.

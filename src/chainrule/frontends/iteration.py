@@ -7,7 +7,8 @@ from typing import Any
 from chainrule.frontends import indexing
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import describe, materialise
-from chainrule.frontends.values import ArrayRef, Iterable, Lazy, ListArray, Number
+from chainrule.frontends.grown import looped
+from chainrule.frontends.values import ArrayRef, Grown, Iterable, Lazy, ListArray, Number
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Atom, Const
 from chainrule.ir.walk import is_number
@@ -19,6 +20,8 @@ def iterable(ctx: Context, value: Any) -> Iterable:
     """`value` as something to loop over."""
     if isinstance(value, Iterable):
         return value
+    if isinstance(value, Grown):
+        return looped(ctx, value)
     if isinstance(value, (tuple, list)):
         return Iterable(integer(len(value)), lambda k: _static_item(ctx, value, k))
     if isinstance(value, (ArrayRef, Lazy, ListArray)):
@@ -77,22 +80,32 @@ def enumerated(ctx: Context, value: Any, start: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [(_plus(ctx, start, integer(k)), item) for k, item in enumerate(value)]
     inner = iterable(ctx, value)
-    return Iterable(inner.count, lambda k: (_plus(ctx, start, k), inner.item(k)))
+    return Iterable(inner.count, lambda k: (_plus(ctx, start, k), _held(ctx, inner, k)), grows=inner.grows)
+
+
+def _held(ctx: Context, inner: Iterable, k: Atom) -> Any:
+    """An item that waits in a tuple."""
+    return materialise(ctx, inner.item(k))
 
 
 def _plus(ctx: Context, start: Number, k: Atom) -> Number:
     return Number(ctx.let("add", start.atom, k), weak=True)
 
 
-def zipped(ctx: Context, values: list[Any]) -> Any:
+def zipped(ctx: Context, values: list[Any], strict: bool = False) -> Any:
     if all(isinstance(v, (tuple, list)) for v in values):
+        if strict and len({len(v) for v in values}) > 1:
+            raise ctx.fail("zip(strict=True) of tuples or lists of different lengths")
         return list(zip(*values, strict=False))
     inner = [iterable(ctx, v) for v in values]
     count = inner[0].count
     for other in inner[1:]:
-        if other.count is not count:
+        if strict:
+            ctx.equal(count, other.count, "zip(strict=True)")
+        elif other.count is not count:
             count = ctx.let("minimum", count, other.count)
-    return Iterable(count, lambda k: tuple(i.item(k) for i in inner))
+    grows = tuple(v for i in inner for v in i.grows)
+    return Iterable(count, lambda k: tuple(_held(ctx, i, k) for i in inner), grows=grows)
 
 
 def reversed_of(ctx: Context, value: Any) -> Any:
@@ -106,4 +119,4 @@ def reversed_of(ctx: Context, value: Any) -> Any:
             bounds = (ctx.let("subtract", upper, one), ctx.let("subtract", lower, one), integer(-1))
             return Iterable(inner.count, lambda k: Number(ctx.let("subtract", bounds[0], k), weak=True), bounds)
     last = ctx.let("subtract", inner.count, integer(1))
-    return Iterable(inner.count, lambda k: inner.item(ctx.let("subtract", last, k)))
+    return Iterable(inner.count, lambda k: inner.item(ctx.let("subtract", last, k)), grows=inner.grows)

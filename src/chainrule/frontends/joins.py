@@ -18,6 +18,7 @@ from chainrule.frontends.values import (
     Bottom,
     Conflict,
     Either,
+    Grown,
     ListArray,
     Number,
     Record,
@@ -146,6 +147,11 @@ def _merge(ctx: Context, node: If, name: str, a: Any, b: Any, alone: Callable[[V
         return b if isinstance(a, Bottom) else a
     if same_object(a, b):
         return a
+    if isinstance(a, Grown) or isinstance(b, Grown):
+        return Conflict(
+            f"{name!r} is one list on one path to here and another on the other: make it longer with append, and empty "
+            f"it with {name}.clear()"
+        )
     return Conflict(f"{name!r} is {describe(a)} on one path to here and {describe(b)} on another")
 
 
@@ -187,6 +193,7 @@ def _merge_arrays(ctx: Context, node: If, name: str, a: ArrayRef, b: ArrayRef, a
         ctx.uses.append(value.base)
         with ctx.inside(block):
             own = value.base in born_in(block) and value.var is value.base and alone(value.base)
+            own = own and not any(value.base in ctx.stands.get(items, ()) for items in ctx.held)
             atoms.append(value.var if own else ctx.builder.copy(value.var, name))
         if value.base in ctx.frozen:
             ctx.frozen[out] = ctx.frozen[value.base]

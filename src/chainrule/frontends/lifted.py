@@ -10,11 +10,12 @@ from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import cast, materialise
 from chainrule.frontends.joins import leaves, rebuild
 from chainrule.frontends.recursion import lift
-from chainrule.frontends.values import ArrayRef, Lazy, Number, Static, number
+from chainrule.frontends.values import ArrayRef, Grown, Lazy, Number, Static, number
 from chainrule.ir.build import constant
 from chainrule.ir.estimate import Size, estimate
 from chainrule.ir.nodes import Atom, Const, Scalar, Var
 from chainrule.ir.ops import FLOATS
+from chainrule.ir.walk import is_number
 
 __all__ = ["Lifted", "library_array", "seed_of", "zero_like"]
 
@@ -59,7 +60,7 @@ class Lifted:
         made = []
         for leaf in leaves(self.result):
             if isinstance(leaf, (Number, ArrayRef)):
-                leaf = value_of(self.ctx, next(atoms), isinstance(leaf, Number) and leaf.weak)
+                leaf = value_of(self.ctx, next(atoms), leaf, isinstance(leaf, Number) and leaf.weak)
             made.append(leaf)
         return rebuild(self.result, iter(made))
 
@@ -85,7 +86,7 @@ class Lifted:
             for leaf in leaves(a):
                 if isinstance(leaf, (Number, ArrayRef)):
                     weak = isinstance(leaf, Number) and leaf.weak
-                    made.append(value_of(self.ctx, next(atoms), weak) if next(flags) else zero_like(leaf))
+                    made.append(value_of(self.ctx, next(atoms), leaf, weak) if next(flags) else zero_like(leaf))
                 else:
                     made.append(Static(None))
             cts.append(rebuild(a, iter(made)))
@@ -111,7 +112,7 @@ class Lifted:
         made = []
         for leaf in leaves(self.result):
             if isinstance(leaf, (Number, ArrayRef)) and leaf.dtype in FLOATS:
-                made.append(value_of(self.ctx, next(atoms)))
+                made.append(value_of(self.ctx, next(atoms), leaf))
             else:
                 made.append(zero_like(leaf))
         return rebuild(self.result, iter(made))
@@ -144,23 +145,31 @@ def atom_of(leaf: Any) -> Atom:
     return leaf.atom if isinstance(leaf, Number) else leaf.var
 
 
-def value_of(ctx: Context, atom: Atom, weak: bool = False) -> Any:
+def value_of(ctx: Context, atom: Atom, like: Any, weak: bool = False) -> Any:
+    """The value of `atom`, whose shape is that of `like`."""
     if isinstance(atom.type, Scalar):
         return Number(atom, weak)
     assert isinstance(atom, Var)
-    return ArrayRef(atom, ctx.dims(atom), atom)
+    return ArrayRef(atom, ctx.dims(atom, [is_number(d, 1) for d in like.dims]), atom)
 
 
 def zero_like(leaf: Any) -> Any:
     return number(0.0) if isinstance(leaf, Number) else Static(None)
 
 
+def _no_lists(ctx: Context, value: Any) -> None:
+    if any(isinstance(leaf, Grown) for leaf in leaves(value)):
+        raise ctx.fail("a list that grows is an argument of a transformed function: pass np.array of it")
+
+
 def library_array(ctx: Context, value: Any) -> Any:
+    _no_lists(ctx, value)
     return rebuild(value, iter([materialise(ctx, leaf, "x") for leaf in leaves(value)]))
 
 
 def _promoted(ctx: Context, value: Any) -> Any:
     """A differentiated argument: integers as floats, alone and in arrays; numbers in containers stay."""
+    _no_lists(ctx, value)
     alone = isinstance(value, (Number, ArrayRef, Lazy))
     made = []
     for leaf in leaves(value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import weakref
 from collections.abc import Iterator, Sequence
 
 __all__ = ["Liveness", "assigned_names"]
@@ -60,14 +61,21 @@ _COMPREHENSIONS = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
 
 def assigned_names(body: Sequence[ast.stmt]) -> list[str]:
     """The variables that `body` assigns, in the order of appearance; not those of nested functions."""
-    found: dict[str, None] = {}
-    for stmt in body:
-        for node in _walk(stmt):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                found[node.id] = None
-            elif isinstance(node, ast.FunctionDef):
-                found[node.name] = None
-    return list(found)
+    return list(dict.fromkeys([name for stmt in body for name in _assigned(stmt)]))
+
+
+_ASSIGNED: weakref.WeakKeyDictionary[ast.stmt, list[str]] = weakref.WeakKeyDictionary()
+
+
+def _assigned(stmt: ast.stmt) -> list[str]:
+    known = _ASSIGNED.get(stmt)
+    if known is None:
+        known = _ASSIGNED[stmt] = [
+            node.name if isinstance(node, ast.FunctionDef) else node.id
+            for node in _walk(stmt)
+            if isinstance(node, ast.FunctionDef) or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+        ]
+    return known
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:

@@ -37,7 +37,7 @@ from chainrule.frontends.joins import (
     unified,
     with_atoms,
 )
-from chainrule.frontends.values import ArrayRef, Bottom, Conflict, Number, undefined
+from chainrule.frontends.values import ArrayRef, Bottom, Conflict, Grown, ListArray, Number, undefined
 from chainrule.ir.build import boolean, integer
 from chainrule.ir.nodes import Atom, Block, Carry, Const, Scalar, Slice, Var
 
@@ -125,7 +125,7 @@ class Loop:
             self._to_planes(group)
         for name, value in self.before.items():
             if value is not MISSING:
-                value = rebuild(value, iter([materialise(self.ctx, part, name) for part in leaves(value)]))
+                value = _rebuilt(self.ctx, value, [materialise(self.ctx, part, name) for part in leaves(value)])
                 self.before[name] = value
                 for k, part in enumerate(leaves(value)):
                     self.leaves[name, k] = self._leaf(name, k, part)
@@ -217,7 +217,7 @@ class Loop:
                 self.env[name] = Conflict(self.plan.conflicts[name])
             elif value is not MISSING:
                 count = len(leaves(value))
-                self.env[name] = rebuild(value, iter([self.leaves[name, k].value for k in range(count)]))
+                self.env[name] = _rebuilt(self.ctx, value, [self.leaves[name, k].value for k in range(count)])
 
     def _viewed(self, key: Key, leaf: Leaf, atoms: Sequence[Atom]) -> Any:
         """The view that the integers `atoms` say, or the array that was there before the first iteration."""
@@ -248,6 +248,7 @@ class Loop:
             raise _Again
         self.written = set(self.ctx.writes[self.mark :])
         self._fill_buffers(ends, body)
+        self._check_lists(born_in(body))
 
     def _begin(self, name: str, end: Any) -> bool:
         """A variable that has no value before the loop."""
@@ -258,6 +259,12 @@ class Loop:
         return True
 
     def _conflict(self, name: str, before: Any, end: Any) -> bool:
+        if any(isinstance(v, (list, Grown)) for v in (before, end)):
+            self.plan.conflicts[name] = (
+                f"{name!r} is one list before a loop and another after one of its iterations: make it longer with "
+                f"{name}.append(...), empty it with {name}.clear(), or let a list of one iteration have its own name"
+            )
+            return True
         self.plan.conflicts[name] = (
             f"{name!r} is {describe(before)} before a loop and {describe(end)} after one of its iterations: "
             "give it one type, before the loop"
@@ -393,9 +400,21 @@ class Loop:
                 ctx.equal(d, e, f"{key[0]} changes its shape in a loop")
             store_all(ctx, leaf.value, held[key] if held[key].dtype == leaf.value.dtype else copy_of(ctx, held[key]))
             ctx.stale.discard(leaf.value.base)
+        for leaf, end in [pair for _ in moved for pair in moved.values()]:  # one may be the next one's array
+            for items in [i for i in ctx.held if end.base in ctx.stands.get(i, ())]:
+                ctx.stand(items, leaf.value.base)
         for (name, _), leaf in self.leaves.items():
             if leaf.kind == "buffer":
                 ctx.use(leaf.value.base, name)
+
+    def _check_lists(self, born: set[Var]) -> None:
+        """An array that was appended to a list is written to in the next iteration."""
+        ctx = self.ctx
+        for items in [i for i in ctx.held if i not in born]:
+            if (ctx.stands.get(items, frozenset()) & self.written) - born:
+                ctx.stale.add(items)
+                if items in ctx.uses[self.mark_of_uses :]:
+                    ctx.use(items, items.hint)
 
     # -- after
 
@@ -413,7 +432,7 @@ class Loop:
                 self.env[name] = Conflict(self.plan.conflicts[name])
             elif value is not MISSING:
                 count = len(leaves(value))
-                self.env[name] = rebuild(value, iter([self.leaves[name, k].after for k in range(count)]))
+                self.env[name] = _rebuilt(ctx, value, [self.leaves[name, k].after for k in range(count)])
         self._check_uses()
         for plane, root, why in self.shared:
             if plane.base in self.written and root.base in self.written:
@@ -433,6 +452,12 @@ class Loop:
             if copy in used and meant & self.written:
                 ctx.stale.add(copy)
                 ctx.use(copy, copy.hint)
+
+
+def _rebuilt(ctx: Context, value: Any, parts: list[Any]) -> Any:
+    """`value` with other leaves; a list that is made longer becomes one that grows."""
+    made = rebuild(value, iter(parts))
+    return ctx.note_list(made, ctx.list_of(value)[1], 0) if isinstance(value, (list, ListArray)) else made
 
 
 def _is_later(end: ArrayRef, before: ArrayRef, written: Sequence[Var], body: Block) -> bool:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.frontends import indexing
-from chainrule.frontends.arrays import copy_of, reshape, transpose
+from chainrule.frontends import grown, indexing
+from chainrule.frontends.arrays import copy_of, transpose
 from chainrule.frontends.elementwise import apply, cast, describe, materialise
 from chainrule.frontends.library import find
 from chainrule.frontends.library.table import dtype_argument
-from chainrule.frontends.values import Bound, Either, Lazy, ListArray, Number, Static, number
+from chainrule.frontends.values import Bound, Either, Grown, Lazy, ListArray, Number, Static, number
 
 __all__ = ["attribute"]
 
@@ -46,6 +46,7 @@ _FUNCTIONS: dict[str, Any] = {
         "round",
         "clip",
         "nonzero",
+        "searchsorted",
     ]
 }
 
@@ -53,7 +54,7 @@ _FUNCTIONS: dict[str, Any] = {
 def attribute(frame: Any, owner: Any, name: str) -> Any:
     """``owner.name`` of a value that is no record and no object."""
     ctx = frame.ctx
-    if isinstance(owner, (list, tuple, dict, ListArray)):
+    if isinstance(owner, (list, tuple, dict, ListArray, Grown)):
         return _of_container(frame, owner, name)
     property_ = _PROPERTIES.get(name)
     if property_ is not None:
@@ -83,19 +84,17 @@ def _of_container(frame: Any, owner: Any, name: str) -> Any:
             return Bound(lambda frame: views[name](), ())
         if name == "get":
             return Bound(lambda frame, k, default=None: owner.get(k.value, default or Static(None)), ())
-    if isinstance(owner, list) and name in ("append", "extend"):
-        return Bound(lambda frame, item: _append(frame, owner, item, name), ())
+    if isinstance(owner, (list, ListArray, Grown)) and name in ("append", "extend"):
+        return Bound(lambda frame, item: _longer(frame, owner, item, name), ())
+    if isinstance(owner, (list, ListArray, Grown)):
+        return Bound(lambda frame, *args: grown.method(ctx, owner, name, args), ())
     if isinstance(owner, tuple) and name == "index":
         raise ctx.fail("the index of an item in a tuple: use numbers")
     raise ctx.refuse("list-method" if isinstance(owner, (list, ListArray)) else "value", f"{describe(owner)}.{name}")
 
 
-def _append(frame: Any, owner: list[Any], item: Any, name: str) -> Any:
-    """A list grows while the program is read: right only where the program runs once."""
-    ctx = frame.ctx
-    if len(ctx.stack) > ctx.depth_of(owner):
-        raise ctx.refuse("list-method", f"list.{name} in a loop or branch")
-    owner.extend([materialise(ctx, item)] if name == "append" else item)
+def _longer(frame: Any, owner: Any, item: Any, name: str) -> Any:
+    (grown.append if name == "append" else grown.extend)(frame.ctx, owner, item)
     return Static(None)
 
 
@@ -127,14 +126,15 @@ def _copy(frame: Any, a: Any, order: Any = None) -> Any:
     return a if isinstance(a, (Number, Lazy)) else copy_of(frame.ctx, a)
 
 
-def _flatten(frame: Any, a: Any) -> Any:
+def _flatten(frame: Any, a: Any, order: Any = None) -> Any:
     array = materialise(frame.ctx, a)
-    return reshape(frame.ctx, materialise(frame.ctx, copy_of(frame.ctx, array)), (number(-1).atom,))
+    flat = materialise(frame.ctx, copy_of(frame.ctx, array))
+    return find(np.ravel)(frame, flat, order)  # type: ignore[misc]
 
 
-def _reshape(frame: Any, a: Any, *shape: Any) -> Any:
+def _reshape(frame: Any, a: Any, *shape: Any, order: Any = None) -> Any:
     extents = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else tuple(shape)
-    return find(np.reshape)(frame, a, extents)  # type: ignore[misc]
+    return find(np.reshape)(frame, a, extents, order)  # type: ignore[misc]
 
 
 def _transpose(frame: Any, a: Any, *axes: Any) -> Any:
@@ -178,6 +178,14 @@ def _is_integer(frame: Any, a: Any) -> Any:
     return apply(frame.ctx, "equal", a, apply(frame.ctx, "floor", a), weak=True)
 
 
+def _tolist(frame: Any, a: Any) -> Any:
+    if isinstance(a, Number):
+        return Number(a.atom, weak=True)
+    if a.ndim != 1:
+        raise frame.ctx.fail("tolist() of an array with several dimensions: lists of lists are no values here")
+    return ListArray(materialise(frame.ctx, copy_of(frame.ctx, materialise(frame.ctx, a))), True)
+
+
 _METHODS: dict[str, Callable[..., Any]] = {
     "copy": _copy,
     "flatten": _flatten,
@@ -190,4 +198,5 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "conjugate": _conj,
     "sort": _sort,
     "is_integer": _is_integer,
+    "tolist": _tolist,
 }

@@ -19,9 +19,10 @@ from chainrule.frontends.context import Capture, Context, Guard
 from chainrule.frontends.values import ArrayRef, Number, Record, Static, number
 from chainrule.ir.nodes import Array, Scalar, Var
 
-__all__ = ["NO_ARRAYS", "attribute_of", "global_name", "held", "outside_value"]
+__all__ = ["KNOWN", "NO_ARRAYS", "attribute_of", "converted", "global_name", "held", "outside_value"]
 
 DTYPES = {"float64", "float32", "int64", "bool", "complex128", "complex64"}
+KNOWN = "float64, float32, int64, bool, complex128 and complex64"
 NO_ARRAYS = (np.ma.MaskedArray, np.matrix)  # by class they are, and their operations are others
 _FIXED = ("numpy", "math", "cmath", "scipy", "chainrule", "builtins", "numba", "operator", "functools")
 _ABSENT = object()
@@ -72,8 +73,8 @@ def outside_value(ctx: Context, value: Any, get: Callable[[], Any], name: str, k
         return _value_of(ctx, ctx.captures[key])
     if isinstance(value, NO_ARRAYS):
         raise ctx.fail(f"{name!r} is a {type(value).__name__}, whose operations mean other things than those of arrays")
-    if isinstance(value, (float, complex, np.floating, np.complexfloating)) or (
-        isinstance(value, np.ndarray) and value.dtype.name in DTYPES
+    if isinstance(value, (float, complex)) or (
+        isinstance(value, (np.ndarray, np.floating, np.complexfloating)) and value.dtype.name in DTYPES
     ):
         return _captured(ctx, value, get, name, key)
     if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
@@ -92,10 +93,10 @@ def outside_value(ctx: Context, value: Any, get: Callable[[], Any], name: str, k
             for f in dataclasses.fields(value)
         }
         return Record(type(value), fields)
-    if isinstance(value, np.ndarray):
-        raise ctx.fail(
-            f"{name!r} is an array of {value.dtype}; convert it to float64, float32, int64, bool or complex128"
-        )
+    if isinstance(value, (np.ndarray, np.inexact, np.timedelta64)):
+        if not _is_narrow(value):
+            raise ctx.fail(f"{name!r} is of dtype {value.dtype}; {KNOWN} are computed with here: convert it")
+        return _captured(ctx, _wide(value), lambda: _wide(get()), name, key, value.dtype.name)
     if isinstance(value, (bool, int, str, np.bool_, np.integer)) or value is None:
         _guard(ctx, get, "==", value, name, key)
         return Static(value) if value is None or isinstance(value, str) else number(value)
@@ -126,18 +127,37 @@ def _guard(ctx: Context, get: Callable[[], Any], kind: str, expected: Any, name:
     ctx.guards.setdefault(key, Guard(get, kind, expected, name))
 
 
-def _captured(ctx: Context, value: Any, get: Callable[[], Any], name: str, key: Any) -> Any:
+def converted(name: str, dtype: str) -> str:
+    """Why an array of narrow integers may not be written to."""
+    return (
+        f"{name!r} is an array of {dtype}, of which the program has a copy of int64: make it one before writing to it"
+    )
+
+
+def _wide(value: Any) -> Any:
+    """An array of narrow integers as one of int64."""
+    return value.astype(np.int64) if _is_narrow(value) else value
+
+
+def _is_narrow(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.dtype != np.uint64
+
+
+def _captured(ctx: Context, value: Any, get: Callable[[], Any], name: str, key: Any, source: str | None = None) -> Any:
     hint = name.partition("[")[0].rpartition(".")[2]
     array = isinstance(value, np.ndarray) and value.ndim
     dtype = np.asarray(value).dtype.name
     var = Var(hint, Array(dtype, value.ndim) if array else Scalar(dtype))
     if array:
         ctx.parameters.add(var)
+    if source is not None:
+        ctx.frozen[var] = converted(hint, source)
     weak = type(value) in (float, complex)
-    capture = ctx.captures[key] = Capture(get, var, name, weak)
+    ones = tuple([d == 1 for d in np.shape(value)])
+    capture = ctx.captures[key] = Capture(get, var, name, weak, ones)
     return _value_of(ctx, capture)
 
 
 def _value_of(ctx: Context, capture: Capture) -> Any:
     var = capture.var
-    return ArrayRef(var, ctx.dims(var), var) if isinstance(var.type, Array) else Number(var, capture.weak)
+    return ArrayRef(var, ctx.dims(var, capture.ones), var) if isinstance(var.type, Array) else Number(var, capture.weak)

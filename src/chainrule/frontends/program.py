@@ -9,12 +9,14 @@ from typing import Any
 from chainrule.frontends import calls, expressions, statements
 from chainrule.frontends.context import Capture, Context, Decision, Guard, Language
 from chainrule.frontends.frames import Frame
+from chainrule.frontends.grown import Again, written_out
 from chainrule.frontends.joins import born_in, leaves, rebuild
+from chainrule.frontends.outside import converted
 from chainrule.frontends.recursion import _result
+from chainrule.frontends.room import settle_rooms
 from chainrule.frontends.source import Parsed
 from chainrule.frontends.transformations import from_object
-from chainrule.frontends.values import ArrayRef, Bottom, Number, Record, Static
-from chainrule.ir.build import integer
+from chainrule.frontends.values import ArrayRef, Bottom, ListArray, Number, Record, Static
 from chainrule.ir.estimate import Size
 from chainrule.ir.nodes import Array, Atom, Function, Scalar, Var
 from chainrule.ir.walk import find_writes, free_variables
@@ -32,10 +34,11 @@ class NumberKind:
 
 @dataclass(frozen=True)
 class ArrayKind:
-    """An array argument; `ones` says which of its extents are 1 (they broadcast)."""
+    """An array argument; `ones` says which of its extents are 1 (they broadcast), `source` what was made int64."""
 
     dtype: str
     ones: tuple[bool, ...]
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,39 @@ def read_program(
     jvp: Callable[..., Function],
     vjp: Callable[..., Function],
     sizes: Sequence[Size] = (),
+    stretches: bool = False,
 ) -> Program:
     """Read ``target(*args, **kwargs)``, where the arguments are nests of kinds; `parsed` is for messages.
 
-    `sizes` are those of the numbers and arrays in a call: what is fastest for them is chosen.
+    `sizes` are those of the numbers and arrays in a call: what is fastest for them is chosen. A program that
+    `stretches` asks of extents that are computed whether they are 1, as NumPy does; others take them not to be.
     """
+    lists: dict[Any, Any] = {}
+    while True:
+        try:
+            return _read(target, args, kwargs, parsed, names, jvp, vjp, sizes, stretches, lists)
+        except Again:
+            continue
+
+
+def _read(
+    target: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    parsed: Parsed,
+    names: tuple[str, ...],
+    jvp: Callable[..., Function],
+    vjp: Callable[..., Function],
+    sizes: Sequence[Size],
+    stretches: bool,
+    lists: dict[Any, Any],
+) -> Program:
     ctx = Context()
+    ctx.stretches, ctx.lists = stretches, lists
     ctx.jvp, ctx.vjp = jvp, vjp
-    ctx.language = Language(calls.call, expressions.expression, statements.read_body, statements.assign_to)
+    ctx.language = Language(
+        calls.call, expressions.expression, statements.read_body, statements.assign_to, expressions.condition
+    )
     ctx.parsed, ctx.node = parsed, parsed.node
     frame = Frame(ctx, parsed, None)
     params: list[Var] = []
@@ -89,6 +117,8 @@ def read_program(
     named = {k: _argument(ctx, a, k, params) for k, a in kwargs.items()}
     ctx.sizes.update(zip(params, sizes, strict=False))
     result = calls.call(frame, from_object(target), values, named)
+    if ctx.pending:
+        raise ctx.pending[0]
     if isinstance(result, Bottom):
         raise ctx.fail("a recursive function that never ends: no path returns without calling itself")
     result = rebuild(result, iter([_output(ctx, leaf) for leaf in leaves(result)]))
@@ -98,6 +128,7 @@ def read_program(
             atoms.append(leaf.atom)
         elif isinstance(leaf, ArrayRef):
             atoms.append(leaf.var)
+    settle_rooms(ctx, ctx.stack[0])
     captures = tuple(ctx.captures.values())
     name = parsed.name if parsed.name.isidentifier() else "f"
     function = Function(name, (*params, *(c.var for c in captures)), ctx.stack[0], tuple(atoms))
@@ -113,12 +144,13 @@ def _argument(ctx: Context, kind: Any, name: str, params: list[Var]) -> Any:
         case NumberKind(dtype=dtype, weak=weak):
             params.append(Var(name, Scalar(dtype)))
             return Number(params[-1], weak)
-        case ArrayKind(dtype=dtype, ones=ones):
+        case ArrayKind(dtype=dtype, ones=ones, source=source):
             var = Var(name, Array(dtype, len(ones)))
+            if source is not None:
+                ctx.frozen[var] = converted(name, source)
             params.append(var)
             ctx.parameters.add(var)
-            dims = tuple(integer(1) if one else ctx.dim(var, k) for k, one in enumerate(ones))
-            return ArrayRef(var, dims, var)
+            return ArrayRef(var, ctx.dims(var, ones), var)
         case RecordKind(cls=cls, fields=fields):
             return Record(cls, {k: _argument(ctx, v, k, params) for k, v in fields})
         case StaticKind(value=value):
@@ -135,5 +167,8 @@ def _argument(ctx: Context, kind: Any, name: str, params: list[Var]) -> Any:
 def _output(ctx: Context, leaf: Any) -> Any:
     """A result: numbers, arrays (an input, a view of one, or storage of the program), and what is known now."""
     if isinstance(leaf, ArrayRef) and (leaf.base in ctx.parameters or leaf.base in born_in(ctx.stack[0])):
+        return leaf
+    leaf = written_out(ctx, leaf)
+    if isinstance(leaf, ListArray):
         return leaf
     return leaf if isinstance(leaf, Static) else _result(ctx, leaf)

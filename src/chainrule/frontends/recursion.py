@@ -14,12 +14,15 @@ from typing import Any
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import materialise
 from chainrule.frontends.frames import Frame
+from chainrule.frontends.grown import written_out
 from chainrule.frontends.joins import born_in, leaves, rebuild
+from chainrule.frontends.room import settle_rooms
 from chainrule.frontends.values import (
     BOTTOM,
     ArrayRef,
     Bottom,
     Closure,
+    Grown,
     Number,
     Static,
     Transformed,
@@ -64,6 +67,8 @@ def _key(leaf: Any) -> Any:
             return value if isinstance(value, str) else id(value)
         case Closure(node=node):
             return node
+        case Grown(kind=kind):
+            return tuple(leaves(kind))
         case Transformed(kind=kind, function=function):
             return (kind, _key(function))
     return type(leaf)
@@ -78,6 +83,10 @@ def is_active(ctx: Context, node: ast.AST, env: dict[str, Any]) -> bool:
 def call_function(frame: Any, node: ast.FunctionDef | ast.Lambda) -> Any:
     """A call of a recursive function, `frame` holding its arguments."""
     ctx: Context = frame.ctx
+    if any(isinstance(leaf, Grown) for value in frame.env.values() for leaf in leaves(value)):
+        raise ctx.fail(
+            "a list that grows is an argument of a recursive function: pass np.array of it, or return values"
+        )
     key = (node, signature(frame.env))
     entry = ctx.functions.get(key)
     scope = _scope(frame.outer, node)
@@ -205,6 +214,7 @@ def _read(frame: Any, node: Any, entry: _Entry) -> Any:
     function.params, function.body = tuple(params), sub.stack[0]
     function.results = tuple(_atom(leaf) for leaf in leaves(result) if not isinstance(leaf, Static))
     function.line = sub.builder.line
+    settle_rooms(sub, function.body)
     return rebuild(result, iter([_leaf(v) for v in leaves(result)]))
 
 
@@ -287,15 +297,17 @@ def lift(ctx: Context, values: Any, run: Any) -> tuple[Function, Any, tuple[Var,
     """
     params: list[Var] = []
     block = Block()
-    frozen, written = dict(ctx.frozen), len(ctx.writes)
+    frozen, written, floor = dict(ctx.frozen), len(ctx.writes), ctx.floor
+    ctx.floor = len(ctx.stack)
     with ctx.inside(block):
         inner = [
             rebuild(v, iter([_parameter(ctx, _hint(leaf), leaf, params, known=True) for leaf in leaves(v)]))
             for v in values
         ]
         result = run(inner)
-        result = rebuild(result, iter([materialise(ctx, leaf, "y") for leaf in leaves(result)]))
-    ctx.frozen = frozen
+        result = rebuild(result, iter([materialise(ctx, written_out(ctx, leaf), "y") for leaf in leaves(result)]))
+    settle_rooms(ctx, block)
+    ctx.frozen, ctx.floor = frozen, floor
     del ctx.writes[written:]
     atoms = tuple(_atom(leaf) for leaf in leaves(result) if isinstance(leaf, (Number, ArrayRef)))
     function = Function("lifted", tuple(params), block, atoms)

@@ -13,21 +13,25 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.frontends import indexing
+from chainrule.frontends import grown, indexing
 from chainrule.frontends.context import Context
-from chainrule.frontends.elementwise import apply, describe, materialise, reads, truth
-from chainrule.frontends.expressions import binary, closure, condition, expression, in_place, message_parts
+from chainrule.frontends.elementwise import ITEM, apply, describe, materialise, reads, truth
+from chainrule.frontends.expressions import binary, closure, condition, expression, in_place
 from chainrule.frontends.frames import Frame
 from chainrule.frontends.iteration import iterable
 from chainrule.frontends.joins import MISSING, leaves, merge_branches
 from chainrule.frontends.jumps import remove_jumps
 from chainrule.frontends.liveness import Liveness, assigned_names
 from chainrule.frontends.loops import Loop, Plan, run_loop
+from chainrule.frontends.messages import message_of
 from chainrule.frontends.recursion import signature
+from chainrule.frontends.room import reserve_before
+from chainrule.frontends.texts import characters
 from chainrule.frontends.values import (
     BOTTOM,
     ArrayRef,
     Bottom,
+    Grown,
     Iterable,
     Lazy,
     ListArray,
@@ -41,17 +45,19 @@ from chainrule.ir.nodes import Block, Carry, Check, Const, For, If, Print, Raise
 from chainrule.ir.walk import acts
 
 UNROLL = 64
-_STRAIGHT: weakref.WeakKeyDictionary[ast.AST, list[ast.stmt]] = weakref.WeakKeyDictionary()
+# The statements of a function without jumps, and what is live after them.
+_STRAIGHT: weakref.WeakKeyDictionary[ast.AST, tuple[list[ast.stmt], Liveness]] = weakref.WeakKeyDictionary()
 
 
 def read_body(frame: Frame, node: ast.FunctionDef) -> Any:
     """Run the statements of a function; what it returns."""
-    statements = _STRAIGHT.get(node)
-    if statements is None:
-        statements = _STRAIGHT[node] = remove_jumps(node.body)
+    if node not in _STRAIGHT:
+        statements = remove_jumps(node.body)
+        _STRAIGHT[node] = statements, Liveness(statements)
+    statements, live = _STRAIGHT[node]
     frame.node = node
     frame.key = frame.key or signature(frame.env)
-    frame.live = Liveness(statements)
+    frame.live = live
     frame.ctx.frames.append(frame)
     try:
         return _block(frame, statements)
@@ -106,7 +112,10 @@ def assign_to(frame: Frame, target: ast.expr, value: Any) -> None:
                 return
             if isinstance(container, (list, dict)):
                 raise ctx.refuse("container-store")
-            indexing.assign(ctx, container, key, value)
+            if isinstance(container, Grown):
+                grown.store(ctx, container, key, value)
+            else:
+                indexing.assign(ctx, container, key, value)
         case ast.Attribute():
             raise ctx.refuse(target)
         case _:
@@ -123,6 +132,9 @@ def unpack(ctx: Context, value: Any, count: int) -> list[Any]:
         if len(value) != count:
             raise ctx.fail(f"{len(value)} values are assigned to {count} variables")
         return list(value)
+    if isinstance(value, Grown):
+        ctx.equal(grown.length(ctx, value), integer(count), "unpacking")
+        return [grown.item(ctx, value, number(k)) for k in range(count)]
     if isinstance(value, (ArrayRef, Lazy, ListArray)):
         value = materialise(ctx, value)
         dims = value.array.dims if isinstance(value, ListArray) else value.dims
@@ -137,7 +149,9 @@ def _aug_assign(frame: Frame, stmt: ast.AugAssign) -> None:
         case ast.Name(id=name):
             old = frame.lookup(name)
             value = expression(frame, stmt.value)
-            if isinstance(old, (ArrayRef, Lazy)):
+            if isinstance(old, Grown) or (isinstance(old, (list, ListArray)) and ctx.list_of(old)[1]):
+                _longer(frame, stmt.op, old, value)
+            elif isinstance(old, (ArrayRef, Lazy)):
                 indexing.augment(ctx, old, None, in_place(frame, stmt.op), _no_bottom(value, old))
             else:
                 frame.bind(name, binary(frame, stmt.op, old, value))
@@ -149,13 +163,33 @@ def _aug_assign(frame: Frame, stmt: ast.AugAssign) -> None:
                 return
             if isinstance(container, (list, dict)):
                 raise ctx.refuse("container-store")
-            if isinstance(container, ArrayRef) and len(ctx.writes) > mark:
+            if isinstance(container, Grown):
+                _augment_item(frame, container, key, stmt.op, value, ctx.writes[mark:])
+            elif isinstance(container, ArrayRef) and len(ctx.writes) > mark:
                 ctx.restore(state)
                 _augment_old(frame, container, key, stmt)
             else:
                 indexing.augment(ctx, container, key, in_place(frame, stmt.op), value)
         case _:
             raise ctx.refuse(stmt.target)
+
+
+def _longer(frame: Frame, op: ast.operator, old: Any, value: Any) -> None:
+    """``ys += values``, which makes the list itself longer."""
+    if not isinstance(op, ast.Add):
+        raise frame.ctx.refuse("list-method", "the repetition of a list in place")
+    if not isinstance(value, Bottom):
+        grown.extend(frame.ctx, old, value)
+
+
+def _augment_item(frame: Frame, held: Grown, key: Any, op: ast.operator, value: Any, written: list[Var]) -> None:
+    """``ys[k] op= value`` for a number; `written` are the arrays that computing `value` has written to."""
+    ctx = frame.ctx
+    if not isinstance(grown.item(ctx, held, key), Number):
+        raise ctx.fail(f"{ITEM}; for a new array write ys[k] = ys[k] + ...")
+    if {held.count, *(room.items for room in held.rooms)} & set(written):
+        raise ctx.fail("a list is changed by what is added to one of its items: compute that before")
+    grown.store(ctx, held, key, binary(frame, op, grown.item(ctx, held, key), value))
 
 
 def _augment_old(frame: Frame, container: ArrayRef, key: Any, stmt: ast.AugAssign) -> None:
@@ -292,7 +326,7 @@ def _tested_ahead(frame: Frame, stmt: ast.While) -> None:
 
 def _for(frame: Frame, stmt: ast.For) -> None:
     ctx = frame.ctx
-    over = expression(frame, stmt.iter)
+    over = characters(expression(frame, stmt.iter))
     guard = getattr(stmt, "guard", None)
     if isinstance(over, Bottom):
         return
@@ -305,11 +339,14 @@ def _for(frame: Frame, stmt: ast.For) -> None:
         _unrolled(frame, stmt, guard, [items.item(integer(k)) for k in range(items.count.value)])
         return
     names = list(dict.fromkeys([*assigned_names(stmt.body), *assigned_names([_target(stmt)])]))
+    mark = len(ctx.writes)
     if guard is None:
         read = _counted(frame, stmt, items)
     else:
         read = _guarded(frame, stmt, items, guard)
     _loop(frame, stmt, names, read)
+    if set(items.grows) & set(ctx.writes[mark:]):
+        raise ctx.fail("a list that is looped over grows or shrinks in the loop: loop over a copy of it, ys[:]")
 
 
 def _static(item: Any) -> Any:
@@ -350,6 +387,7 @@ def _counted(frame: Frame, stmt: ast.For, items: Iterable) -> Callable[[Loop], N
             _block(frame, stmt.body)
             loop.finish(node.body)
         node.carries = loop.carries
+        reserve_before(ctx, node, items.count)
         ctx.builder.emit(node)
 
     return read
@@ -384,7 +422,7 @@ def _loop(frame: Frame, stmt: ast.For | ast.While, names: list[str], read: Calla
     if live is not None:
         keep = live.after.get(stmt, frozenset(names)) | live.head.get(stmt, frozenset(names))
         wanted = [n for n in names if n in keep]
-    key = (stmt, *(f.node for f in frame.ctx.frames))
+    key = (stmt, *((f.node, f.key) for f in frame.ctx.frames))
     plan = frame.ctx.plans.setdefault(key, Plan())
     run_loop(frame.ctx, frame.env, [*wanted, *also], plan, frame.alone, read)
     for name in names:
@@ -432,12 +470,7 @@ def _expr(frame: Frame, stmt: ast.Expr) -> None:
 def _print(frame: Frame, call: ast.Call) -> None:
     if call.keywords:
         raise frame.ctx.fail("print takes values only here")
-    parts: list[Any] = []
-    for k, arg in enumerate(call.args):
-        if k:
-            parts.append(" ")
-        parts += message_parts(frame, arg)
-    frame.ctx.builder.emit(Print(tuple(parts)))
+    frame.ctx.builder.emit(Print(message_of(frame, call.args)))
 
 
 def _raise(frame: Frame, stmt: ast.Raise) -> None:
@@ -453,13 +486,12 @@ def _exception(frame: Frame, node: ast.expr | None, stmt: ast.stmt) -> tuple[str
     cls = value.value if isinstance(value, Static) else None
     if not (isinstance(cls, type) and issubclass(cls, Exception) and cls.__module__ == "builtins"):
         raise frame.ctx.fail("only Python's own exceptions can be raised: raise ValueError(...)")
-    parts = [p for a in args for p in message_parts(frame, a)]
-    return cls.__name__, tuple(parts)
+    return cls.__name__, message_of(frame, args)
 
 
 def _assert(frame: Frame, stmt: ast.Assert) -> None:
     test = condition(frame, stmt.test)
-    parts = tuple(message_parts(frame, stmt.msg)) if stmt.msg is not None else ()
+    parts = message_of(frame, [stmt.msg] if stmt.msg is not None else [])
     if isinstance(test, Const):
         if not test.value:
             frame.ctx.builder.emit(Raise("AssertionError", parts))

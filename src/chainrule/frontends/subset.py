@@ -119,8 +119,9 @@ REFUSALS: dict[str, Refusal] = {
         "Write ==. `is None` and `is not None` are allowed.",
     ),
     "list-method": Refusal(
-        "{}: how long a list is must be known before the program runs.",
-        "Append outside of loops and branches only; else make an array with np.zeros and fill it, or a comprehension.",
+        "{}: a list whose length is known only when the program runs is an array with a counter in compiled code.",
+        "Known are append, extend, +=, pop(), clear, copy, len, ys[i] and slices; make an array for all else: "
+        "np.array(ys).",
     ),
     "value": Refusal("{}.", f"It must be known, or have one type, before the program runs. {_EAGER}"),
 }

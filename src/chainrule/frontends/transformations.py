@@ -15,9 +15,10 @@ from chainrule.frontends import indexing
 from chainrule.frontends.arrays import array_of, copy_of, transpose
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, cast, describe, materialise
+from chainrule.frontends.grown import written_out
 from chainrule.frontends.joins import alike, leaves, rebuild
 from chainrule.frontends.lifted import Lifted, library_array, seed_of, zero_like
-from chainrule.frontends.values import ArrayRef, Bound, Lazy, Number, Slicing, Static, Transformed
+from chainrule.frontends.values import ArrayRef, Bound, Lazy, ListArray, Number, Slicing, Static, Transformed
 from chainrule.ir.build import TRUE, constant, integer
 from chainrule.ir.nodes import Atom, Const
 from chainrule.ir.ops import FLOATS
@@ -166,6 +167,15 @@ def _tangents(ctx: Context, args: Sequence[Any], tangents: Sequence[Any]) -> lis
     return made
 
 
+def _listed(ctx: Context, like: Any, value: Any) -> Any:
+    """`value` with arrays for the lists that belong to those in `like` whose length is not known."""
+    if isinstance(like, ListArray) and isinstance(value, list):
+        return ListArray(materialise(ctx, array_of(ctx, value)))
+    if isinstance(like, (tuple, list)) and type(value) is type(like) and len(value) == len(like):
+        return type(like)(_listed(ctx, a, b) for a, b in zip(like, value, strict=True))
+    return value
+
+
 def _like(ctx: Context, value: Any, like: ArrayRef) -> ArrayRef:
     """A tangent or cotangent as an array of the shape and dtype of `like`."""
     value = array_of(ctx, value)
@@ -199,6 +209,7 @@ def _pullback(frame: Any, function: Any, primals: list[Any], kwargs: dict[str, A
     value = lifted.value()
 
     def pullback(frame: Any, ct: Any) -> Any:
+        ct = _listed(frame.ctx, value, ct)
         if not alike(value, ct):
             raise frame.ctx.fail(f"the cotangent {describe(ct)} does not fit {describe(value)}")
         seeds = []
@@ -284,6 +295,8 @@ def _jacobian(
     value = lifted.value()
     build = _columns if mode == "forward" else _rows
     table = build(ctx, lifted, value)
+    if _has_list(value) and not (single and isinstance(lifted.args[chosen[0]], (Number, ArrayRef))):
+        raise ctx.fail("the jacobian in several arguments of a list whose length is not known: return np.array of it")
     result = []
     for out_leaf in range(len(leaves(value))):
         per_argument = []
@@ -435,6 +448,8 @@ def _vmap(
 
     probe = Lifted(frame, function, row(integer(0)), kwargs, [])
     shapes = leaves(probe.value()) if any(isinstance(o, ArrayRef) for o in probe.outputs) else leaves(probe.result)
+    if _has_list(probe.result):
+        raise ctx.fail("vmap of a function that returns a list whose length is not known: return np.array of it")
     made: list[Any] = []
     for leaf in shapes:
         if not isinstance(leaf, (Number, ArrayRef)):
@@ -453,6 +468,11 @@ def _vmap(
     return rebuild(probe.result, iter(made))
 
 
+def _has_list(value: Any) -> bool:
+    parts = value if isinstance(value, (tuple, list)) else value.values() if isinstance(value, dict) else ()
+    return isinstance(value, ListArray) or any(_has_list(part) for part in parts)
+
+
 def _row(ctx: Context, leaf: ArrayRef, axis: int, k: Atom) -> Any:
     items: list[Any] = [Slicing(None, None, None)] * leaf.ndim
     items[axis % leaf.ndim] = Number(k, weak=True)
@@ -467,6 +487,7 @@ def _moved(ctx: Context, array: ArrayRef, axis: int) -> Any:
 
 def _stop_gradient(frame: Any, value: Any) -> Any:
     ctx = frame.ctx
+    value = rebuild(value, iter([written_out(ctx, leaf) for leaf in leaves(value)]))
     made = [
         apply(ctx, "stop_gradient", leaf, weak=True) if isinstance(leaf, (Number, ArrayRef, Lazy)) else leaf
         for leaf in leaves(value)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.ir.build import boolean, constant, integer
-from chainrule.ir.nodes import Array, Atom, Const, Scalar, Undef, Var
+from chainrule.ir.nodes import Array, Atom, Block, Const, Scalar, Undef, Var
 
 __all__ = [
     "ArrayRef",
@@ -22,11 +22,14 @@ __all__ = [
     "Closure",
     "Conflict",
     "Either",
+    "Grown",
+    "Item",
     "Iterable",
     "Lazy",
     "ListArray",
     "Number",
     "Record",
+    "Room",
     "Slicing",
     "Static",
     "Transformed",
@@ -120,6 +123,29 @@ class ListArray(Value):
 
 
 @dataclass(eq=False, slots=True)
+class Item(Either):
+    """An array in a list that grows. An array made of it is a copy that stands for what was appended."""
+
+
+class Room(NamedTuple):
+    """Where a list that grows keeps a number or array of its items; `shape` holds extents not known now."""
+
+    items: Var
+    shape: Var | None
+
+
+@dataclass(eq=False, slots=True)
+class Grown(Value):
+    """A list that grows while the program runs, see `grown`: how many items there are is the element of `count`."""
+
+    kind: Any
+    site: Any
+    count: Var
+    rooms: tuple[Room, ...]
+    home: Block
+
+
+@dataclass(eq=False, slots=True)
 class Static(Value):
     """A Python object known now that is no number: a string, a function, a module, a dtype, None."""
 
@@ -174,11 +200,15 @@ class Slicing(Value):
 
 @dataclass(eq=False, slots=True)
 class Iterable(Value):
-    """What a loop runs over: item `k` of `count`, given the atom `k`; for ``range`` its bounds as well."""
+    """What a loop runs over: item `k` of `count`, given the atom `k`; for ``range`` its bounds as well.
+
+    `grows` are the lengths of the lists among it, which the loop must not change.
+    """
 
     count: Atom
     item: Callable[[Atom], Any]
     range: tuple[Atom, Atom, Atom] | None = None
+    grows: tuple[Var, ...] = ()
 
 
 @dataclass(eq=False, slots=True)

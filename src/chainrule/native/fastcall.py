@@ -37,6 +37,8 @@ def fast_call(key: Any, program: Any, run: Callable[..., Any]) -> Callable[[tupl
     tests = []
     for name, kind in zip(names, kinds, strict=True):
         if isinstance(kind, ArrayKind):
+            if kind.source is not None:
+                return None
             tests += _array_tests(name, kind, space)
         elif kind in _CLASSES:
             space[f"{name}_class"] = _CLASSES[kind]
@@ -58,7 +60,7 @@ def fast_call(key: Any, program: Any, run: Callable[..., Any]) -> Callable[[tupl
         space[f"capture{k}"] = capture.get
         if hasattr(capture.var.type, "ndim"):
             space[f"c{k}_dtype"] = np.dtype(capture.var.type.dtype)
-            tests.append(f"c{k}.dtype is c{k}_dtype and c{k}.ndim == {capture.var.type.ndim}")
+            tests += [f"c{k}.dtype is c{k}_dtype", *_extent_tests(f"c{k}", capture.ones)]
         hidden.append(f"c{k}")
     result = _result(program.result, space)
     if result is None:
@@ -87,10 +89,14 @@ def fast(args):
 def _array_tests(name: str, kind: ArrayKind, space: dict[str, Any]) -> list[str]:
     space[f"{name}_dtype"] = np.dtype(kind.dtype)
     tests = [f"{name}.__class__ is ndarray", f"{name}.dtype is {name}_dtype"]
-    tests.append(f"len(s := {name}.shape) == {len(kind.ones)}")
-    if not any(kind.ones):
+    return tests + _extent_tests(name, kind.ones)
+
+
+def _extent_tests(name: str, ones: tuple[bool, ...]) -> list[str]:
+    tests = [f"len(s := {name}.shape) == {len(ones)}"]
+    if not any(ones):
         return [*tests, "1 not in s"]
-    return [*tests, *(f"(s[{k}] == 1) is {one}" for k, one in enumerate(kind.ones))]
+    return [*tests, *(f"(s[{k}] == 1) is {one}" for k, one in enumerate(ones))]
 
 
 def _capture_test(name: str, capture: Any, space: dict[str, Any]) -> str:

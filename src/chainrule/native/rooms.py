@@ -34,7 +34,7 @@ from chainrule.ir.nodes import (
 from chainrule.ir.walk import blocks, growing, nodes_of, reads
 from chainrule.transforms.activity import called_by
 
-__all__ = ["roomy", "with_rooms"]
+__all__ = ["has_effects", "roomy", "with_rooms"]
 
 FIRST, LIMIT = 1 << 10, 1 << 23  # numbers in a room at first, and in one that is kept between calls
 _MESSAGE = "more room"
@@ -42,7 +42,7 @@ _MESSAGE = "more room"
 
 def with_rooms(function: Function) -> tuple[Function, tuple[str, ...]]:
     """`function` with rooms as last parameters, and their dtypes: none if it has no use for them or may not stop."""
-    if function.writes or any(isinstance(n, Print) for f in called_by(function) for n in nodes_of(f.body)):
+    if has_effects(function):
         return function, ()
     rooms = _rooms(function)
     if not rooms:
@@ -51,6 +51,11 @@ def with_rooms(function: Function) -> tuple[Function, tuple[str, ...]]:
     made = Function(function.name, params, _block(function.body, rooms), function.results, function.line)
     made.writes = frozenset(rooms)
     return made, tuple(r.type.dtype for r in rooms)
+
+
+def has_effects(function: Function) -> bool:
+    """Whether it can be seen that a program ran that failed: it may not be run again."""
+    return bool(function.writes) or any(isinstance(n, Print) for f in called_by(function) for n in nodes_of(f.body))
 
 
 def _rooms(function: Function) -> dict[Var, None]:

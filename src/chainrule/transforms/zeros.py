@@ -35,7 +35,7 @@ from chainrule.ir.nodes import (
     View,
     While,
 )
-from chainrule.ir.walk import is_number, nodes_of, reads
+from chainrule.ir.walk import is_number, nodes_of, reads, roots_of
 from chainrule.transforms.indices import Form, Indices
 from chainrule.transforms.order import Accesses
 from chainrule.transforms.places import Places, Region
@@ -46,7 +46,7 @@ __all__ = ["without_zeros"]
 _ROUNDS = 8  # of a loop until its boxes stay
 _MANY = 12  # boxes
 _NEXT = Form({}, 1)
-_POLICIES = [(lazy, filled) for lazy in (True, False) for filled in (False, True)]  # the best first
+_FEW = 6  # clearings that are tried one by one
 
 
 class Interval(NamedTuple):
@@ -82,11 +82,24 @@ def without_zeros(function: Function, shadows: Collection[Var]) -> Function:
 
 
 def _best(program: _Program, shadow: Var) -> _Shadow | None:
-    """What is known of a shadow under the first policy that is right."""
+    """What is known of a shadow with as much left out as is right."""
     if shadow in program.closed:
         return None
-    for lazy, filled in _POLICIES:
-        tried = _Shadow(program, shadow, lazy, filled)
+    clearings = [n for n in program.uses[shadow] if _clears(n)]
+    best = _tried(program, shadow, clearings)
+    if best is None:
+        idle: list[Node] = []
+        for node in clearings if len(clearings) <= _FEW else ():
+            if _tried(program, shadow, [*idle, node]) is not None:
+                idle.append(node)
+        best = _tried(program, shadow, idle)
+    return best
+
+
+def _tried(program: _Program, shadow: Var, idle: Collection[Node]) -> _Shadow | None:
+    """A shadow without the clearings `idle`, and without being filled if that is right, too; None if it is wrong."""
+    for filled in (False, True):
+        tried = _Shadow(program, shadow, idle, filled)
         try:
             tried.live_through()
         except _StaleError:
@@ -105,8 +118,9 @@ class _Program:
         self.uses: dict[Var, set[Node]] = {s: set() for s in shadows}  # the statements that touch it, or hold such
         self.closed = {s for s in shadows if s in self.places.merged or s in self.places.reserved}
         self._accesses: dict[For, Accesses] = {}
+        roots = roots_of(function)
         for node in nodes_of(function.body):
-            touched = {self.places.root(a) for a in reads(node) if isinstance(a, Var) and isinstance(a.type, Array)}
+            touched = {roots[a] for a in reads(node) if isinstance(a, Var) and isinstance(a.type, Array)}
             for shadow in touched & self.uses.keys():
                 if node not in self.places.positions or isinstance(node, Call):
                     self.closed.add(shadow)
@@ -184,11 +198,11 @@ class _Program:
 
 
 class _Shadow:
-    """One array: `lazy` leaves its clearings out, `filled` says that it is made as zeros."""
+    """One array: its clearings `idle` are left out, `filled` says that it is made as zeros."""
 
-    def __init__(self, program: _Program, array: Var, lazy: bool, filled: bool) -> None:
+    def __init__(self, program: _Program, array: Var, idle: Collection[Node], filled: bool) -> None:
         self.program, self.places, self.indices = program, program.places, program.indices
-        self.array, self.lazy, self.filled = array, lazy, filled
+        self.array, self.idle, self.filled = array, idle, filled
         self.uses = program.uses[array]
         self.ranges: dict[Var, Interval] = {}  # of the loops whose iterations keep to cells of their own
         self.regions: list[Region] = []  # their bodies
@@ -211,10 +225,6 @@ class _Shadow:
     def stored(self) -> set[Node]:
         """The additions that are stores."""
         return {n for n in self.uses if isinstance(n, Incr) and n not in self.sums}
-
-    def left_out(self) -> set[Node]:
-        """The clearings that are left out."""
-        return {n for n in self.uses if _clears(n)} if self.lazy else set()
 
     # -- what statements do
 
@@ -283,7 +293,7 @@ class _Shadow:
                 self._read(state, box)
                 return State(program.plus(live, [box]), stale)
             case Store() if _clears(node):
-                if self.lazy:
+                if node in self.idle:
                     stale = program.plus(stale, program.common(live, box))
                 elif exact:
                     stale = self._without(stale, box)
@@ -346,7 +356,7 @@ class _Rewritten(Substitution):
     def __init__(self, found: list[_Shadow]) -> None:
         super().__init__()
         self.stored = {n for s in found for n in s.stored()}
-        self.left_out = {n for s in found for n in s.left_out()}
+        self.left_out = {n for s in found for n in s.idle}
         self.unfilled = {s.array for s in found if not s.filled}
 
     def block(self, block: Block) -> Block:

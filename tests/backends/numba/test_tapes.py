@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numba
+import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.backends.numba.tapes import functions
 
 NAMES = functions({"error_model": "numpy", "nogil": True})
@@ -56,3 +59,28 @@ def test_what_does_not_fit() -> None:
 
     with pytest.raises(MemoryError, match="does not fit"):
         huge()
+
+
+def steps(x: Any, n: Any, limit: Any) -> Any:
+    if n < 2:
+        if x > limit:
+            raise ValueError(f"{x:.3f} is too far")
+        return np.sin(x)
+    return steps(x * 0.999, n - 1, limit) * 0.9 + steps(x * 1.001, n - 2, limit) * np.cos(x)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="how much memory is in use is asked of Linux")
+def test_a_program_that_raises_gives_its_tape_back() -> None:
+    def used() -> float:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    gradient = cr.jit(cr.grad(steps))
+    gradient(1.0, 23, 2.0)
+    limit = 1.001**11 - 1e-6  # the last leaf of all is the one that is too far
+    before = 0.0
+    for k in range(60):
+        with pytest.raises(ValueError, match=r"^1\.011 is too far$"):
+            gradient(1.0, 23, limit)
+        before = used() if k == 5 else before
+    assert used() - before < 20

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import functools
-import re
+import importlib
 from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
@@ -69,7 +69,9 @@ def compiled(
     options = {**_OPTIONS, "fastmath": _FAST[fastmath]}
     names = vars(module_of(source))
     if "special" in names:
-        names["special"] = special.module(set(re.findall(r"\bspecial\.(\w+)", source.text)), options)
+        names["special"] = special.module(source.text, options)
+    if "kernels" in names:
+        names["kernels"] = _kernels(fastmath)
     if "support" in names:
         names["support"] = _helpers(fastmath, vectorise)
     if vectorise:
@@ -102,6 +104,13 @@ def _use_lapack(text: str, names: dict[str, Any]) -> None:
 def _elementary() -> dict[str, ModuleType]:
     """The modules whose functions may be vectorised, by the names they have in the text."""
     return {"np": simd.numpy_module(), "math": simd.math_module()}
+
+
+@functools.cache
+def _kernels(fastmath: bool | str) -> ModuleType:
+    """What compiled code sees as `kernels`; only a text that calls them imports SciPy."""
+    plain = importlib.import_module("chainrule.backends.kernels")
+    return special.kernels(plain, {**_OPTIONS, "fastmath": _FAST[fastmath]})
 
 
 @functools.cache

@@ -54,9 +54,8 @@ def _platform() -> tuple[Any, ...]:
     """What compiled code depends on beside the text."""
     folder = symbols.numba_folder()
     files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.glob("_*"))]
-    written = [
-        path.read_bytes() for path in (*sorted(Path(__file__).parent.glob("*.py")), Path(support.__file__ or ""))
-    ]
+    helpers = [Path(support.__file__ or "").with_name(name) for name in ("support.py", "kernels.py")]
+    written = [path.read_bytes() for path in (*sorted(Path(__file__).parent.glob("*.py")), *helpers)]
     settings = sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_"))
     processor = (llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
     versions = (sys.implementation.cache_tag, llvmlite.__version__, np.__version__, _c_library())

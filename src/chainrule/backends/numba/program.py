@@ -17,6 +17,7 @@ import numpy as np
 from chainrule.backends.compile import register
 from chainrule.backends.numba import machine
 from chainrule.backends.python import Source
+from chainrule.ir.messages import arguments
 from chainrule.ir.nodes import Scalar
 
 __all__ = ["boundary", "runnable"]
@@ -67,7 +68,7 @@ def boundary(source: Source, call: Callable[..., Any]) -> Callable[..., Any]:
         try:
             made = program(*args)
         except raised as error:
-            error.args = ("".join(map(str, error.args)),)
+            error.args = arguments(error.args)
             raise
         if not any(kinds):
             return made

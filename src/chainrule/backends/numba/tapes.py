@@ -2,8 +2,9 @@
 
 Numba would count references to an array that is handed in and out of every call, and take longer for that than for
 everything else. A tape is an array of two integers instead, the address of its memory and how many bytes there are;
-`float64s` and the others look at the memory as an array that nobody counts. Who makes a tape releases it; a few that
-are not too large wait for the next call, because fresh memory costs more than what is written to it.
+`float64s` and the others look at the memory as an array that nobody counts. Who makes a tape releases it, and who
+raises drops it before; a few that are not too large wait for the next call, because fresh memory costs more than what
+is written to it.
 """
 
 from __future__ import annotations
@@ -38,11 +39,19 @@ def functions(options: dict[str, Any]) -> dict[str, Any]:
     size_of: Any = _size
     exchanged: Any = _exchanged
 
+    def drop(tape: Any) -> None:
+        resized(tape[0], 0)
+        tape[0] = 0
+        tape[1] = 0
+
+    dropped = compiled(drop)
+
     def reserve(tape: Any, size: Any) -> None:
         if tape[1] < size:
             larger = max(size, 2 * tape[1])
             address = resized(tape[0], larger)
             if address == 0:
+                dropped(tape)
                 raise MemoryError("what the reverse of a recursion needs does not fit into memory")
             tape[0] = address
             tape[1] = larger
@@ -64,6 +73,7 @@ def functions(options: dict[str, Any]) -> dict[str, Any]:
             resized(exchanged(number, tape[0]), 0)
 
     return {
+        "drop": dropped,
         "new_tape": compiled(new_tape),
         "release": compiled(release),
         "reserve": reserved,

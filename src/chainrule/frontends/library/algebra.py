@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from chainrule.frontends.arrays import array_of, reshape, transpose
+from chainrule.frontends import indexing
+from chainrule.frontends.arrays import array_of, copy_of, reshape, transpose
 from chainrule.frontends.context import Context
-from chainrule.frontends.elementwise import apply, cast, describe, load, materialise, reads
+from chainrule.frontends.elementwise import apply, broadcast, cast, describe, load, materialise, reads
 from chainrule.frontends.library.shapes import ravel
 from chainrule.frontends.library.table import (
+    find,
     handles,
+    known_int,
 )
-from chainrule.frontends.values import ArrayRef, Lazy, Number, Record, Static
+from chainrule.frontends.values import ArrayRef, Lazy, Number, Record, Slicing, Static, number
 from chainrule.ir.build import constant, integer
 from chainrule.ir.nodes import Atom
+from chainrule.ir.walk import is_number
 
 # -- products and linear algebra ----------------------------------------------------------------------
 
@@ -28,14 +34,37 @@ def matmul(ctx: Context, a: Any, b: Any) -> Any:
     ctx.equal(a.dims[-1], b.dims[-2 if b.ndim > 1 else -1], "the inner extents of a matrix product")
     if a.ndim == b.ndim == 1:
         return dot(ctx, a, b)
-    if a.ndim > 2 or b.ndim > 2:
-        raise ctx.fail("@ of arrays with more than two dimensions: loop over the matrices")
+    if b.ndim > 2 or (a.ndim > 2 and b.ndim < 2):
+        return _batches(ctx, materialise(ctx, a), materialise(ctx, b))
+    if a.ndim > 2:  # one product of many rows
+        rows = matmul(ctx, reshape(ctx, a, (_size(ctx, a.dims[:-1]), a.dims[-1])), b)
+        return reshape(ctx, rows, (*a.dims[:-1], *b.dims[1:]))
     dtype = np.result_type(a.dtype, b.dtype).name
     if dtype in ("int64", "bool"):
         raise ctx.fail("@ of arrays of integers: convert them to float64")
     operands = [materialise(ctx, v if v.dtype == dtype else cast(ctx, v, dtype)) for v in (a, b)]
     (out,) = ctx.builder.op("matmul", *(v.var for v in operands))
     return ArrayRef(out, (*a.dims[:-1], *(b.dims[1:] if b.ndim > 1 else ())), out)
+
+
+def _batches(ctx: Context, a: Any, b: Any) -> Any:
+    """The products of matrices that are stacked along leading axes."""
+    if a.ndim == 1:
+        made = _batches(ctx, reshape(ctx, a, (integer(1), *a.dims)), b)
+        return indexing.subscript(ctx, made, (Static(Ellipsis), number(0), Slicing(None, None, None)))
+    if b.ndim == 1:
+        made = _batches(ctx, a, reshape(ctx, b, (*b.dims, integer(1))))
+        return indexing.subscript(ctx, made, (Static(Ellipsis), number(0)))
+    stacks = broadcast(ctx, [v.dims[:-2] for v in (a, b) if v.ndim > 2])
+    result = ctx.new(np.result_type(a.dtype, b.dtype).name, (*stacks, a.dims[-2], b.dims[-1]))
+    with ctx.nest(stacks) as index:
+        factors = []
+        for v in (a, b):
+            own = zip(index[len(index) - (v.ndim - 2) :], v.dims, strict=False)
+            place = tuple(number(0) if is_number(d, 1) else Number(i) for i, d in own)
+            factors.append(indexing.subscript(ctx, v, place) if place else v)
+        indexing.assign(ctx, result, tuple(Number(i) for i in index), matmul(ctx, *factors))
+    return result
 
 
 def dot(ctx: Context, a: Any, b: Any) -> Number:
@@ -55,7 +84,62 @@ def _dot(frame: Any, a: Any, b: Any) -> Any:
     a, b = array_of(ctx, a), array_of(ctx, b)
     if isinstance(a, Number) or isinstance(b, Number):
         return apply(ctx, "multiply", a, b)
+    if b.ndim > 2 or (a.ndim > 2 and b.ndim == 1):
+        return _tensordot(frame, a, b, (number(-1), number(-2 if b.ndim > 1 else -1)))
     return matmul(ctx, a, b)
+
+
+def _size(ctx: Context, extents: Sequence[Atom]) -> Atom:
+    found: Atom = integer(1)
+    for extent in extents:
+        found = ctx.let("multiply", found, extent, hint="n")
+    return found
+
+
+@handles(np.tensordot)
+def _tensordot(frame: Any, a: Any, b: Any, axes: Any = None) -> Any:
+    """One product of matrices, for which the axes are brought together."""
+    ctx = frame.ctx
+    a, b = array_of(ctx, a), array_of(ctx, b)
+    if isinstance(a, Number) or isinstance(b, Number):
+        raise ctx.fail("np.tensordot of a number: use *")
+    if axes is None or isinstance(axes, Number):
+        n = 2 if axes is None else known_int(ctx, axes, "axes")
+        pair: list[list[int]] = [list(range(a.ndim - n, a.ndim)), list(range(n))]
+    else:
+        pair = [[known_int(ctx, k, "axes") for k in (p if isinstance(p, (list, tuple)) else [p])] for p in axes]
+    left, right = ([k % v.ndim for k in p] for v, p in zip((a, b), pair, strict=True))
+    for i, j in zip(left, right, strict=True):
+        ctx.equal(a.dims[i], b.dims[j], "the summed extents of tensordot")
+    rows = [k for k in range(a.ndim) if k not in left]
+    columns = [k for k in range(b.ndim) if k not in right]
+    high, wide = [a.dims[k] for k in rows], [b.dims[k] for k in columns]
+    count = _size(ctx, [a.dims[k] for k in left])
+    first = reshape(ctx, transpose(ctx, a, (*rows, *left)), (_size(ctx, high), count))
+    second = reshape(ctx, transpose(ctx, b, (*right, *columns)), (count, _size(ctx, wide)))
+    dims = (*high, *wide)
+    product = matmul(ctx, first, second)
+    return reshape(ctx, product, dims) if dims else indexing.subscript(ctx, product, (number(0), number(0)))
+
+
+@handles(np.linalg.matrix_power)
+def _matrix_power(frame: Any, a: Any, n: Any) -> Any:
+    ctx = frame.ctx
+    times = known_int(ctx, n, "the power of a matrix")
+    base = _matrix(ctx, a) if times >= 0 else _inv(frame, a)
+    result = None
+    for digit in bin(abs(times))[2:]:
+        result = None if result is None else matmul(ctx, result, result)
+        if digit == "1":
+            result = base if result is None else matmul(ctx, result, base)
+    if result is None:
+        return find(np.eye)(frame, Number(base.dims[0], weak=True))  # type: ignore[misc]
+    return copy_of(ctx, result) if result is base else result
+
+
+@handles(np.linalg.multi_dot)
+def _multi_dot(frame: Any, arrays: Any) -> Any:
+    return functools.reduce(lambda a, b: matmul(frame.ctx, a, b), arrays)
 
 
 @handles(np.vdot)

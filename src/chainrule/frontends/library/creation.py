@@ -60,7 +60,7 @@ def _ones(frame: Any, shape: Any, dtype: Any = None) -> Any:
     return _filled(frame, shape, number(1.0), dtype_argument(frame.ctx, dtype) or "float64")
 
 
-@handles(np.empty)
+@handles(np.empty, np.ndarray)
 def _empty(frame: Any, shape: Any, dtype: Any = None) -> Any:
     dims = shape_argument(frame.ctx, shape)
     return frame.ctx.new(dtype_argument(frame.ctx, dtype) or "float64", dims)
@@ -106,6 +106,11 @@ def _full_like(frame: Any, a: Any, fill_value: Any, dtype: Any = None) -> Any:
 def _eye(frame: Any, n: Any, m: Any = None, k: Any = None, dtype: Any = None) -> Any:
     result = _zeros(frame, (n, n if m is None else m), dtype)
     return run(frame, recipes.fill_diagonal, result, number(0) if k is None else k)
+
+
+@handles(np.tri)
+def _tri(frame: Any, N: Any, M: Any = None, k: Any = None, dtype: Any = None) -> Any:
+    return run(frame, recipes.tril, _ones(frame, (N, N if M is None else M), dtype), number(0) if k is None else k)
 
 
 @handles(np.arange)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.frontends import indexing, recipes
+from chainrule.frontends import indexing, measures
 from chainrule.frontends.arrays import array_of
-from chainrule.frontends.elementwise import apply, cast
+from chainrule.frontends.elementwise import apply, cast, materialise
 from chainrule.frontends.library.reductions import product
 from chainrule.frontends.library.shapes import ravel
 from chainrule.frontends.library.table import (
@@ -20,7 +20,7 @@ from chainrule.frontends.library.table import (
     known_int,
     run,
 )
-from chainrule.frontends.values import Number, number
+from chainrule.frontends.values import Number, Static, number
 from chainrule.ir.walk import is_number
 
 # -- elementwise --------------------------------------------------------------------------------------
@@ -36,6 +36,34 @@ def _where(frame: Any, condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None:
         return tuple(indexing.positions(ctx, cast(ctx, array_of(ctx, condition), "bool")))
     return one(frame, "where", array_of(ctx, condition), x, y)
+
+
+@handles(np.select)
+def _select(frame: Any, condlist: Any, choicelist: Any, default: Any = None) -> Any:
+    result = number(0) if default is None else default
+    for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
+        result = _where(frame, condition, choice, result)
+    return result
+
+
+@handles(np.piecewise)
+def _piecewise(frame: Any, x: Any, condlist: Any, funclist: Any) -> Any:
+    """Each function is called with the elements for which its condition is true."""
+    ctx = frame.ctx
+    value = materialise(ctx, array_of(ctx, x))
+    conditions = [cast(ctx, array_of(ctx, c), "bool") for c in condlist]
+    if len(funclist) == len(conditions) + 1:
+        conditions.append(
+            apply(ctx, "logical_not", functools.reduce(lambda a, b: one(frame, "logical_or", a, b), conditions))
+        )
+    result = materialise(ctx, apply(ctx, "multiply", value, number(0)))
+    for condition, function in zip(conditions, funclist, strict=True):
+        mask = materialise(ctx, condition)
+        made = function
+        if not isinstance(function, Number):
+            made = ctx.language.call(frame, function, [indexing.subscript(ctx, value, mask)], {})
+        indexing.assign(ctx, result, mask, made)
+    return result
 
 
 @handles(np.nonzero)
@@ -118,7 +146,7 @@ def _fsum(frame: Any, a: Any) -> Any:
     raise frame.ctx.fail("math.fsum rounds once for all terms; use sum or np.sum")
 
 
-handles(math.dist)(lambda frame, p, q: run(frame, recipes.distance, p, q))
+handles(math.dist)(lambda frame, p, q: run(frame, measures.distance, p, q))
 
 for _function, _op in (
     (np.true_divide, "divide"),
@@ -132,3 +160,27 @@ for _function, _op in (
     (np.sinc, "sinc"),
 ):
     handles(_function)(lambda frame, *args, _op=_op: one(frame, _op, *args))
+
+
+def _outer(op: str) -> Any:
+    def handler(frame: Any, a: Any, b: Any) -> Any:
+        first, second = array_of(frame.ctx, a), array_of(frame.ctx, b)
+        if isinstance(first, Number) or isinstance(second, Number):
+            return apply(frame.ctx, op, first, second)
+        items = (Static(Ellipsis), *[Static(None)] * second.ndim)
+        return apply(frame.ctx, op, indexing.subscript(frame.ctx, materialise(frame.ctx, first), items), second)
+
+    return handler
+
+
+for _ufunc in (
+    *(np.add, np.subtract, np.multiply, np.divide, np.power, np.maximum, np.minimum, np.hypot, np.arctan2),
+    *(np.logaddexp, np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal),
+):
+    handles(_ufunc.outer)(_outer(_ufunc.__name__))
+
+
+for _count in (math.comb, math.factorial, math.perm):
+    handles(_count)(
+        lambda frame, *args, _f=_count: number(_f(*[known_int(frame.ctx, a, "what is counted") for a in args]))
+    )

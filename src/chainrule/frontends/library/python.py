@@ -11,12 +11,14 @@ from chainrule.frontends import iteration, recipes
 from chainrule.frontends.arrays import array_of
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, cast, materialise, truth
+from chainrule.frontends.grown import filled, length, method, not_yet, noted
 from chainrule.frontends.library.functions import one, rounded
 from chainrule.frontends.library.reductions import all_of, along, any_of, sum_of
 from chainrule.frontends.library.table import (
+    flag,
     handles,
 )
-from chainrule.frontends.values import ArrayRef, Iterable, Lazy, ListArray, Number, Record, Static, number
+from chainrule.frontends.values import ArrayRef, Grown, Iterable, Lazy, ListArray, Number, Record, Static, number
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Const
 
@@ -56,6 +58,7 @@ def _float(frame: Any, x: Any = None) -> Any:
 
 handles(np.float64)(lambda frame, x: cast(frame.ctx, array_of(frame.ctx, x), "float64"))
 handles(np.float32)(lambda frame, x: cast(frame.ctx, array_of(frame.ctx, x), "float32"))
+handles(np.complex64)(lambda frame, x: cast(frame.ctx, array_of(frame.ctx, x), "complex64"))
 handles(np.complex128)(lambda frame, x: cast(frame.ctx, array_of(frame.ctx, x), "complex128"))
 handles(np.int64)(lambda frame, x: cast(frame.ctx, array_of(frame.ctx, x), "int64"))
 handles(np.bool_)(lambda frame, x: cast(frame.ctx, array_of(frame.ctx, x), "bool"))
@@ -63,6 +66,8 @@ handles(np.bool_)(lambda frame, x: cast(frame.ctx, array_of(frame.ctx, x), "bool
 
 @handles(builtins.int)
 def _int(frame: Any, x: Any = None) -> Any:
+    if isinstance(x, Static) and isinstance(x.value, str):
+        return number(int(x.value))
     return number(0) if x is None else cast(frame.ctx, x, "int64", weak=True)
 
 
@@ -90,6 +95,8 @@ def _len(frame: Any, x: Any) -> Any:
         return number(len(x.value))
     if isinstance(x, Iterable):
         return Number(x.count, weak=True)
+    if isinstance(x, Grown):
+        return Number(length(frame.ctx, x), weak=True)
     return Number(array_of(frame.ctx, x).dims[0], weak=True)
 
 
@@ -105,7 +112,7 @@ def _enumerate(frame: Any, x: Any, start: Any = None) -> Any:
 
 @handles(builtins.zip)
 def _zip(frame: Any, *args: Any, strict: Any = None) -> Any:
-    return iteration.zipped(frame.ctx, list(args))
+    return iteration.zipped(frame.ctx, list(args), strict is not None and flag(frame.ctx, strict))
 
 
 @handles(builtins.reversed)
@@ -122,7 +129,7 @@ def _python_sum(frame: Any, x: Any, start: Any = None) -> Any:
             total = apply(ctx, "add", total, item, weak=True)
         return total
     value = x if isinstance(x, Lazy) else array_of(ctx, x)
-    weak = isinstance(x, ListArray) and x.weak
+    weak = (isinstance(x, ListArray) and x.weak) or (isinstance(x, Grown) and getattr(x.kind, "weak", False))
     if value.ndim > 1:
         return sum_of(frame, value, number(0))
     total = sum_of(frame, value)
@@ -134,8 +141,11 @@ def _python_sum(frame: Any, x: Any, start: Any = None) -> Any:
 def _extreme(frame: Any, op: str, recipe: Any, args: tuple[Any, ...]) -> Any:
     """Python's max and min of several numbers: the first of equals, so their derivative is shared as maximum's."""
     if len(args) == 1 and not isinstance(args[0], (tuple, list)):
+        filled(frame.ctx, args[0], "max() or min() of an empty list")
         return along(frame, recipe, args[0], None)
     items = list(args[0]) if len(args) == 1 else list(args)
+    if not items:
+        return not_yet(frame.ctx, args[0], "max() or min() of nothing")
     result = items[0]
     for item in items[1:]:
         result = apply(frame.ctx, op, result, item, weak=True)
@@ -171,7 +181,9 @@ def _tuple(frame: Any, x: Any = ()) -> Any:
 def _list(frame: Any, x: Any = ()) -> Any:
     if isinstance(x, (ListArray, Iterable)) and not isinstance(getattr(x, "count", None), Const):
         return x if isinstance(x, ListArray) else ListArray(materialise(frame.ctx, array_of(frame.ctx, x)))
-    return list(_known_items(frame.ctx, x))
+    if isinstance(x, Grown):
+        return method(frame.ctx, x, "copy", ())
+    return noted(frame.ctx, list(_known_items(frame.ctx, x)), frame.ctx.node)
 
 
 def _known_items(ctx: Context, x: Any) -> list[Any]:
@@ -206,6 +218,8 @@ def _isinstance(frame: Any, x: Any, cls: Any) -> Any:
             kinds = (c,)
         case Static(value=v):
             kinds = (type(v),)
+        case ListArray() | Grown():
+            kinds = (list,)
         case _:
             kinds = (type(x),)
     return number(any(issubclass(k, classes) for k in kinds))

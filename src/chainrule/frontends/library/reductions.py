@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from chainrule.frontends import indexing, recipes
-from chainrule.frontends.arrays import array_of, reshape
+from chainrule.frontends import indexing, measures, recipes
+from chainrule.frontends.arrays import array_of, reshape, stacked, transpose
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, cast, load, materialise, reads
 from chainrule.frontends.library.table import (
@@ -16,12 +17,12 @@ from chainrule.frontends.library.table import (
     dtype_argument,
     flag,
     handles,
-    known_int,
     run,
 )
 from chainrule.frontends.values import ArrayRef, Lazy, Number, Slicing, Static, number
 from chainrule.ir.build import constant, integer
 from chainrule.ir.nodes import Atom, Block
+from chainrule.ir.walk import is_number
 
 # -- reductions ---------------------------------------------------------------------------------------
 
@@ -59,14 +60,14 @@ def _sum_dtype(value: Any) -> str:
     return "int64" if value.dtype == "bool" else str(value.dtype)
 
 
-@handles(np.sum, np.add.reduce)
+@handles(np.sum)
 def sum_of(frame: Any, a: Any, axis: Any = None, dtype: Any = None, *, keepdims: Any = None) -> Any:
     ctx = frame.ctx
     value = array_of(ctx, a, dtype_argument(ctx, dtype))
     return reduce(ctx, value, axis, keepdims, _sum_dtype(value), 0, lambda c, s, x: c.let("add", s, x, hint="s"), "s")
 
 
-@handles(np.prod, np.multiply.reduce)
+@handles(np.prod)
 def product(frame: Any, a: Any, axis: Any = None, dtype: Any = None, *, keepdims: Any = None) -> Any:
     ctx = frame.ctx
     value = array_of(ctx, a, dtype_argument(ctx, dtype))
@@ -107,8 +108,10 @@ def _mean(frame: Any, a: Any, axis: Any = None, dtype: Any = None, *, keepdims: 
     return apply(ctx, "divide", total, cast(ctx, count, "float64", weak=True))
 
 
-def along(frame: Any, recipe: Callable[..., Any], a: Any, axis: Any, keepdims: Any = None) -> Any:
-    """A function of vectors, written in the language, along one axis of an array."""
+def along(
+    frame: Any, recipe: Callable[..., Any], a: Any, axis: Any, keepdims: Any = None, more: tuple[Any, ...] = ()
+) -> Any:
+    """A function of vectors, written in the language, along one axis of an array; `more` are its other arguments."""
     ctx = frame.ctx
     value = materialise(ctx, array_of(ctx, a))
     if isinstance(value, Number):
@@ -116,20 +119,23 @@ def along(frame: Any, recipe: Callable[..., Any], a: Any, axis: Any, keepdims: A
     none = axis is None or (isinstance(axis, Static) and axis.value is None)
     keep = keepdims is not None and flag(ctx, keepdims)
     if none:
-        result = run(frame, recipe, value if value.ndim == 1 else reshape(ctx, value, (integer(-1),)))
+        result = run(frame, recipe, value if value.ndim == 1 else reshape(ctx, value, (integer(-1),)), *more)
         if keep and isinstance(result, Number):
             dims = tuple(integer(1) for _ in range(value.ndim))
             return materialise(ctx, Lazy(result.dtype, dims, lambda i: result.atom, ()))
         return result
-    (k,) = axes_argument(ctx, axis, value.ndim) if not isinstance(axis, tuple) else (known_int(ctx, axis[0], "axis"),)
+    axes = axes_argument(ctx, axis, value.ndim)
+    if len(axes) != 1:
+        return _along_several(frame, recipe, value, axes, keep, more)
+    (k,) = axes
     if value.ndim == 1 and not keep:
-        return run(frame, recipe, value)
+        return run(frame, recipe, value, *more)
     outer = [n for n in range(value.ndim) if n != k]
     state = ctx.snapshot()
 
     def row(index: dict[int, Atom]) -> Any:
         items = tuple(Slicing(None, None, None) if n == k else Number(index[n]) for n in range(value.ndim))
-        return run(frame, recipe, indexing.subscript(ctx, value, items))
+        return run(frame, recipe, indexing.subscript(ctx, value, items), *more)
 
     with ctx.inside(Block()):
         probe = row({n: integer(0) for n in outer})
@@ -150,6 +156,25 @@ def along(frame: Any, recipe: Callable[..., Any], a: Any, axis: Any, keepdims: A
     return result
 
 
+def _along_several(
+    frame: Any, recipe: Callable[..., Any], value: Any, axes: tuple[int, ...], keep: bool, more: tuple[Any, ...]
+) -> Any:
+    """Several axes are made one, the last."""
+    ctx = frame.ctx
+    if recipe not in (recipes.largest, recipes.smallest, recipes.median, measures.quantile) or not axes:
+        raise ctx.fail("axis must be one integer here")
+    outer = [n for n in range(value.ndim) if n not in axes]
+    size = functools.reduce(lambda n, k: ctx.let("multiply", n, value.dims[k], hint="n"), axes, integer(1))
+    joined = reshape(ctx, transpose(ctx, value, (*outer, *axes)), (*[value.dims[n] for n in outer], size))
+    result = along(frame, recipe, joined, number(-1), more=more)
+    if not keep:
+        return result
+    dims = tuple(integer(1) if n in axes else value.dims[n] for n in range(value.ndim))
+    if isinstance(result, Number):
+        return materialise(ctx, Lazy(result.dtype, dims, lambda i: result.atom, ()))
+    return reshape(ctx, result, dims)
+
+
 def _along(*functions: Any, recipe: Callable[..., Any]) -> None:
     def handler(frame: Any, a: Any, axis: Any = None, *, keepdims: Any = None) -> Any:
         return along(frame, recipe, a, axis, keepdims)
@@ -157,13 +182,59 @@ def _along(*functions: Any, recipe: Callable[..., Any]) -> None:
     handles(*functions)(handler)
 
 
-_along(np.max, np.amax, np.maximum.reduce, recipe=recipes.largest)
-_along(np.min, np.amin, np.minimum.reduce, recipe=recipes.smallest)
+_along(np.max, np.amax, recipe=recipes.largest)
+_along(np.min, np.amin, recipe=recipes.smallest)
 _along(np.argmax, recipe=recipes.argmax)
 _along(np.argmin, recipe=recipes.argmin)
 _along(np.median, recipe=recipes.median)
 _along(np.cumsum, recipe=recipes.cumsum)
 _along(np.cumprod, recipe=recipes.cumprod)
+
+
+for _reduce, _whole in (
+    (np.add.reduce, np.sum),
+    (np.multiply.reduce, np.prod),
+    (np.maximum.reduce, np.max),
+    (np.minimum.reduce, np.min),
+    (np.logical_or.reduce, np.any),
+    (np.logical_and.reduce, np.all),
+):  # these go along the first axis if none is named
+    handles(_reduce)(
+        lambda frame, a, axis=None, *, keepdims=None, _whole=_whole: run(
+            frame,
+            _whole,
+            a,
+            number(0) if axis is None else axis,
+            keepdims=number(False) if keepdims is None else keepdims,
+        )
+    )
+_RUNNING: tuple[tuple[Any, Callable[..., Any]], ...] = (
+    (np.add.accumulate, recipes.cumsum),
+    (np.multiply.accumulate, recipes.cumprod),
+    (np.maximum.accumulate, recipes.cummax),
+    (np.minimum.accumulate, recipes.cummin),
+)
+for _accumulate, _recipe in _RUNNING:
+    handles(_accumulate)(
+        lambda frame, a, axis=None, _recipe=_recipe: along(frame, _recipe, a, number(0) if axis is None else axis)
+    )
+
+
+def _of_variables(function: Any, recipe: Callable[..., Any]) -> None:
+    def handler(frame: Any, *args: Any, **kwargs: Any) -> Any:
+        made = run(frame, recipe, *args, **kwargs)
+        return indexing.subscript(frame.ctx, made, (number(0), number(0))) if is_number(made.dims[0], 1) else made
+
+    handles(function)(handler)
+
+
+_of_variables(np.cov, measures.cov)
+_of_variables(np.corrcoef, measures.corrcoef)
+
+
+@handles(recipes.refuse)
+def _refuse(frame: Any, why: Any) -> Any:
+    raise frame.ctx.fail(why.value)
 
 
 @handles(np.sort)
@@ -175,19 +246,36 @@ def _sort(frame: Any, a: Any, axis: Any = None) -> Any:
 def _argsort(frame: Any, a: Any, axis: Any = None, kind: Any = None) -> Any:
     ctx = frame.ctx
     value = materialise(ctx, array_of(ctx, a))
-    if value.ndim != 1:
-        raise ctx.fail("argsort of an array with several dimensions: sort its rows in a loop")
+    if isinstance(value, Number) or value.ndim != 1:
+        return along(frame, recipes.argsort, value, number(-1) if axis is None else axis)
     (order,) = ctx.builder.op("argsort", value.var, hint="order")
     return ArrayRef(order, value.dims, order)
 
 
-for _function, _recipe in (
-    (np.var, recipes.var),
-    (np.std, recipes.std),
-    (np.linalg.norm, recipes.norm),
+for _quantile, _percent in ((np.quantile, 1.0), (np.percentile, 100.0)):
+
+    def _of_quantiles(
+        frame: Any, a: Any, q: Any, axis: Any = None, *, keepdims: Any = None, _percent: float = _percent
+    ) -> Any:
+        ctx = frame.ctx
+        if isinstance(q, (list, tuple)):
+            parts = [_of_quantiles(frame, a, part, axis, keepdims=keepdims, _percent=_percent) for part in q]
+            return stacked(ctx, [materialise(ctx, p) for p in parts], 0)
+        if not isinstance(q, Number):
+            raise ctx.fail("the quantiles of an array: ask for one at a time, or for a tuple")
+        return along(
+            frame, measures.quantile, a, axis, keepdims, (apply(ctx, "divide", q, number(_percent), weak=True),)
+        )
+
+    handles(_quantile)(_of_quantiles)
+
+_WRITTEN: tuple[tuple[Any, Callable[..., Any]], ...] = (
+    (np.var, measures.var),
+    (np.std, measures.std),
+    (np.linalg.norm, measures.norm),
     (np.trace, recipes.trace),
     (np.diff, recipes.diff),
-    (np.average, recipes.average),
+    (np.average, measures.average),
     (np.ptp, recipes.ptp),
     (np.cross, recipes.cross),
     (np.kron, recipes.kron),
@@ -202,10 +290,26 @@ for _function, _recipe in (
     (np.tril, recipes.tril),
     (np.triu, recipes.triu),
     (np.roll, recipes.roll),
-    (np.flip, recipes.flip),
+    (np.correlate, recipes.correlate),
+    (np.bincount, recipes.bincount),
+    (np.fill_diagonal, recipes.set_diagonal),
+    (np.vander, recipes.vander),
+    (np.nansum, measures.nansum),
+    (np.nanmean, measures.nanmean),
+    (np.nanmax, measures.nanmax),
+    (np.nanmin, measures.nanmin),
+    (np.triu_indices, recipes.triu_indices),
+    (np.tril_indices, recipes.tril_indices),
+    (np.isclose, recipes.isclose),
+    (np.allclose, recipes.allclose),
+    (np.array_equal, recipes.array_equal),
+    (np.logspace, recipes.logspace),
+    (np.geomspace, recipes.geomspace),
+    (np.digitize, recipes.digitize),
+    (np.ediff1d, recipes.diff),
     (np.repeat, recipes.repeat),
-    (np.tile, recipes.tile),
     (np.append, recipes.append),
     (np.nan_to_num, recipes.nan_to_num),
-):
+)
+for _function, _recipe in _WRITTEN:
     handles(_function)(lambda frame, *args, _recipe=_recipe, **kwargs: run(frame, _recipe, *args, **kwargs))

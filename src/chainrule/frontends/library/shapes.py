@@ -10,6 +10,7 @@ from chainrule.frontends import indexing
 from chainrule.frontends.arrays import array_of, reshape, stacked, transpose
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, element, load, materialise, reads
+from chainrule.frontends.grown import filled
 from chainrule.frontends.library.table import (
     axes_argument,
     handles,
@@ -17,7 +18,7 @@ from chainrule.frontends.library.table import (
     known_int,
     shape_argument,
 )
-from chainrule.frontends.values import Lazy, Number, Slicing, Static, number
+from chainrule.frontends.values import Grown, Lazy, Number, Slicing, Static, number
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Atom, Const
 from chainrule.ir.walk import is_number
@@ -34,16 +35,44 @@ def _arrays(ctx: Context, values: Any) -> list[Any]:
     raise ctx.fail("a tuple or list of arrays is expected")
 
 
+def _rows(ctx: Context, items: Grown) -> Any:
+    """The arrays in a list that grows, as one with an axis more."""
+    filled(ctx, items, "need at least one array to join")
+    return materialise(ctx, array_of(ctx, items))
+
+
+def _row_axis(ctx: Context, rows: Any, k: int, merged: bool) -> Any:
+    """`rows` with the first axis at `k`; `merged`: as one with the axis that is there."""
+    order = list(range(1, rows.ndim))
+    order.insert(k, 0)
+    moved = transpose(ctx, rows, tuple(order))
+    if not merged:
+        return moved
+    long = ctx.let("multiply", moved.dims[k], moved.dims[k + 1], hint="n")
+    return reshape(ctx, moved, (*moved.dims[:k], long, *moved.dims[k + 2 :]))
+
+
 @handles(np.stack)
 def _stack(frame: Any, arrays: Any, axis: Any = None) -> Any:
+    if isinstance(arrays, Grown):
+        rows = _rows(frame.ctx, arrays)
+        return _row_axis(frame.ctx, rows, 0 if axis is None else known_int(frame.ctx, axis, "axis") % rows.ndim, False)
     values = _arrays(frame.ctx, arrays)
     ndim = (0 if isinstance(values[0], Number) else values[0].ndim) + 1
     return stacked(frame.ctx, values, 0 if axis is None else known_int(frame.ctx, axis, "axis") % ndim)
 
 
 @handles(np.concatenate)
-def _concatenate(frame: Any, arrays: Any, axis: Any = None) -> Any:
+def concatenate(frame: Any, arrays: Any, axis: Any = None) -> Any:
     ctx = frame.ctx
+    if isinstance(arrays, Grown):
+        rows = _rows(ctx, arrays)
+        if rows.ndim == 1:
+            raise ctx.fail("zero-dimensional arrays cannot be concatenated: write np.array(ys)")
+        if axis is not None and is_none(axis):
+            return reshape(ctx, rows, (integer(-1),))
+        k = 0 if axis is None else known_int(ctx, axis, "axis") % (rows.ndim - 1)
+        return _row_axis(ctx, rows, k, True)
     values = _arrays(ctx, arrays)
     if axis is not None and is_none(axis):
         values, axis = [reshape(ctx, v, (integer(-1),)) for v in values], None
@@ -69,39 +98,67 @@ def _concatenate(frame: Any, arrays: Any, axis: Any = None) -> Any:
 
 @handles(np.hstack)
 def _hstack(frame: Any, arrays: Any) -> Any:
-    values = [_at_least(frame.ctx, v, 1) for v in _arrays(frame.ctx, arrays)]
-    return _concatenate(frame, values, number(0 if values[0].ndim == 1 else 1))
+    if isinstance(arrays, Grown):
+        rows = _rows(frame.ctx, arrays)
+        return rows if rows.ndim == 1 else _row_axis(frame.ctx, rows, min(rows.ndim - 2, 1), True)
+    values = [at_least(frame.ctx, v, 1) for v in _arrays(frame.ctx, arrays)]
+    return concatenate(frame, values, number(0 if values[0].ndim == 1 else 1))
 
 
 @handles(np.vstack)
 def _vstack(frame: Any, arrays: Any) -> Any:
-    return _concatenate(frame, [_at_least(frame.ctx, v, 2) for v in _arrays(frame.ctx, arrays)], number(0))
+    if isinstance(arrays, Grown):
+        rows = _rows(frame.ctx, arrays)
+        if rows.ndim == 1:
+            return reshape(frame.ctx, rows, (rows.dims[0], integer(1)))
+        return rows if rows.ndim == 2 else _row_axis(frame.ctx, rows, 0, True)
+    return concatenate(frame, [at_least(frame.ctx, v, 2) for v in _arrays(frame.ctx, arrays)], number(0))
 
 
 @handles(np.column_stack)
 def _column_stack(frame: Any, arrays: Any) -> Any:
+    if isinstance(arrays, Grown):
+        rows = _rows(frame.ctx, arrays)
+        if rows.ndim == 1:
+            raise frame.ctx.fail("column_stack of a list of numbers: write np.array([ys])")
+        return _row_axis(frame.ctx, rows, 1, rows.ndim > 2)
     columns = [v if v.ndim > 1 else reshape(frame.ctx, v, (v.dims[0], integer(1))) for v in _arrays(frame.ctx, arrays)]
-    return _concatenate(frame, columns, number(1))
+    return concatenate(frame, columns, number(1))
 
 
-def _at_least(ctx: Context, value: Any, ndim: int) -> Any:
+def at_least(ctx: Context, value: Any, ndim: int) -> Any:
     if isinstance(value, Number):
         value = stacked(ctx, [value], 0)
     return value if value.ndim >= ndim else reshape(ctx, value, (*[integer(1)] * (ndim - value.ndim), *value.dims))
 
 
 @handles(np.reshape)
-def _reshape(frame: Any, a: Any, shape: Any = None, **kwargs: Any) -> Any:
+def _reshape(frame: Any, a: Any, shape: Any, order: Any = None) -> Any:
     ctx = frame.ctx
     value = array_of(ctx, a)
     if isinstance(value, Number):
         value = stacked(ctx, [value], 0)
-    return reshape(ctx, value, shape_argument(ctx, shape))
+    extents = shape_argument(ctx, shape)
+    letter = "C" if order is None else getattr(order, "value", None)
+    if letter == "F":  # the transposes, in the order of C
+        return transpose(ctx, reshape(ctx, transpose(ctx, value), tuple(reversed(extents))))
+    if letter != "C":
+        raise ctx.fail("the order in memory is known when the program runs only: order= is 'C' or 'F' here")
+    return reshape(ctx, value, extents)
 
 
 @handles(np.ravel)
-def ravel(frame: Any, a: Any) -> Any:
-    return _reshape(frame, a, number(-1))
+def ravel(frame: Any, a: Any, order: Any = None) -> Any:
+    return _reshape(frame, a, number(-1), order)
+
+
+@handles(np.flip)
+def _flip(frame: Any, a: Any, axis: Any = None) -> Any:
+    ctx = frame.ctx
+    value = materialise(ctx, array_of(ctx, a))
+    axes = axes_argument(ctx, axis, value.ndim)
+    items = [Slicing(None, None, number(-1) if k in axes else None) for k in range(value.ndim)]
+    return indexing.subscript(ctx, value, tuple(items))
 
 
 @handles(np.transpose, np.permute_dims)
@@ -135,9 +192,11 @@ def _moveaxis(frame: Any, a: Any, source: Any, destination: Any) -> Any:
 def _expand_dims(frame: Any, a: Any, axis: Any) -> Any:
     ctx = frame.ctx
     value = materialise(ctx, array_of(ctx, a))
-    k = known_int(ctx, axis, "axis") % (value.ndim + 1)
+    parts = axis if isinstance(axis, tuple) else (axis,)
+    places = {known_int(ctx, k, "axis") % (value.ndim + len(parts)) for k in parts}
     items: list[Any] = [Slicing(None, None, None) for _ in range(value.ndim)]
-    items.insert(k, Static(None))
+    for k in sorted(places):
+        items.insert(k, Static(None))
     return indexing.subscript(ctx, value, tuple(items))
 
 
@@ -155,6 +214,22 @@ def _squeeze(frame: Any, a: Any, axis: Any = None) -> Any:
     return indexing.subscript(ctx, value, items)
 
 
+@handles(np.tile)
+def _tile(frame: Any, A: Any, reps: Any) -> Any:
+    ctx = frame.ctx
+    value = materialise(ctx, array_of(ctx, A))
+    times = list(shape_argument(ctx, reps))
+    value = at_least(ctx, value, max(len(times), 1))
+    times = [integer(1)] * (value.ndim - len(times)) + times
+    dims = tuple(ctx.let("multiply", d, n, hint="n") for d, n in zip(value.dims, times, strict=True))
+
+    def at(index: tuple[Atom, ...]) -> Atom:
+        places = zip(index, value.dims, times, strict=True)
+        return load(ctx, value, tuple(i if is_number(n, 1) else ctx.let("remainder", i, d) for i, d, n in places))
+
+    return materialise(ctx, Lazy(value.dtype, dims, at, (value,)))
+
+
 @handles(np.broadcast_to)
 def _broadcast_to(frame: Any, a: Any, shape: Any) -> Any:
     ctx = frame.ctx
@@ -162,8 +237,7 @@ def _broadcast_to(frame: Any, a: Any, shape: Any) -> Any:
     dims = shape_argument(ctx, shape)
     if not isinstance(value, Number):
         for d, e in zip(reversed(value.dims), reversed(dims), strict=False):
-            if not is_number(d, 1):
-                ctx.equal(d, e, "broadcast_to")
+            ctx.fits(d, e, "operands could not be broadcast together")
     return Lazy(value.dtype, dims, lambda i: element(ctx, value, i, dims), reads(value))
 
 

@@ -12,7 +12,9 @@ import numpy as np
 
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import describe
-from chainrule.frontends.values import Number, Static
+from chainrule.frontends.grown import array_of_list
+from chainrule.frontends.outside import KNOWN
+from chainrule.frontends.values import Grown, Number, Static
 from chainrule.ir.nodes import Atom, Const
 
 __all__ = [
@@ -34,9 +36,12 @@ _TABLE: dict[Any, Handler] = {}
 def find(target: Any) -> Handler | None:
     """The handler of a function, if it has one."""
     try:
-        return _TABLE.get(target)
+        found = _TABLE.get(target)
     except TypeError:
         return None
+    if found is None and getattr(target, "__module__", None) == "numba.misc.special" and target.__name__ == "prange":
+        return _TABLE[range]
+    return found
 
 
 def handles(*functions: Any) -> Callable[[Handler], Handler]:
@@ -59,7 +64,7 @@ def dtype_argument(ctx: Context, value: Any) -> str | None:
     except (TypeError, AttributeError):
         raise ctx.fail(f"dtype={describe(value)} is no dtype") from None
     if name not in ("float64", "float32", "int64", "bool", "complex128", "complex64"):
-        raise ctx.fail(f"dtype {name}: float64, float32, int64, bool, complex128 and complex64 are computed with here")
+        raise ctx.fail(f"dtype {name}: {KNOWN} are computed with here")
     return name
 
 
@@ -97,4 +102,5 @@ def is_none(value: Any) -> bool:
 
 def run(frame: Any, recipe: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Continue in a function of `recipes`."""
-    return frame.ctx.language.call(frame, Static(recipe), list(args), kwargs)
+    values = [array_of_list(frame.ctx, a) if isinstance(a, Grown) else a for a in args]
+    return frame.ctx.language.call(frame, Static(recipe), values, kwargs)

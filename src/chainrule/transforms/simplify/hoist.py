@@ -1,16 +1,17 @@
 """Out of loops: what an iteration computes and the one before it computed the same.
 
 Moved in front of the loop are arithmetic, extents, views, and loads of what the loop does not write to; also out of
-branches. None of it can fail or be out of bounds where the loop or the branch is not entered. Integers and truth
-values stay, unless what moves reads them: the compiler moves them itself, and they read best where they are used.
+branches. None of it can fail or be out of bounds where the loop or the branch is not entered, unless it stands under
+a test that it is. Integers and truth values stay, unless what moves reads them: the compiler moves them itself, and
+they read best where they are used.
 """
 
 from __future__ import annotations
 
 from chainrule.ir.nodes import Atom, Block, Dim, For, Function, If, Let, Load, Node, Slice, Var, View, While
-from chainrule.ir.walk import defines, effects, reads, roots_of
+from chainrule.ir.walk import blocks, defines, effects, nodes_of, reads, roots_of
 from chainrule.transforms.simplify.facts import Facts
-from chainrule.transforms.simplify.walk import block_of, changed, has_loops, once
+from chainrule.transforms.simplify.walk import block_of, bounds_of, changed, has_loops, once
 
 __all__ = ["hoisted"]
 
@@ -28,13 +29,18 @@ class _Hoister:
     def __init__(self, function: Function) -> None:
         self.facts = Facts(function)
         self.roots = roots_of(function)
+        self.tests = {n.out: n.args for n in nodes_of(function.body) if isinstance(n, Let) and n.op == "less"}
+        self.ordered: list[tuple[Atom, ...]] = []  # pairs of which the first is less where we are
 
     def block(self, block: Block) -> Block:
         nodes: list[Node] = []
         for node in block:
             match node:
-                case If(then=then, orelse=orelse):
-                    nodes.append(changed(node, then=self.block(then), orelse=self.block(orelse)))
+                case If(test=test, then=then, orelse=orelse):
+                    self.ordered.append(self.tests.get(test, ()))  # type: ignore[arg-type]
+                    then = self.block(then)
+                    self.ordered.pop()
+                    nodes.append(changed(node, then=then, orelse=self.block(orelse)))
                 case For(body=body):
                     nodes += self.loop(changed(node, body=self.block(body)))
                 case While(head=head, body=body):
@@ -49,9 +55,12 @@ class _Hoister:
         if isinstance(loop, For):
             inside.add(loop.index)
         written = {self.roots[array] for array in effects(loop)}
+        bounds = bounds_of(loop)
+        entered = bounds is not None and (bounds in self.ordered or self.facts.compared("less", *bounds))
+        sure = set(blocks(loop)[0]) if entered else set()
         movable: list[Node] = []
         for node in once(loop):
-            if inside.isdisjoint(reads(node)) and self.free(node, written):
+            if inside.isdisjoint(reads(node)) and self.free(node, written, node in sure):
                 movable.append(node)
             else:
                 inside.update(defines(node))
@@ -64,17 +73,17 @@ class _Hoister:
                 needed.update(reads(node))
         return [*(n for n in movable if n in wanted), _without(loop, wanted)]
 
-    def free(self, node: Node, written: set[Var]) -> bool:
-        """Whether `node` may run without the loop being entered, and gives the same in all iterations."""
+    def free(self, node: Node, written: set[Var], sure: bool) -> bool:
+        """Whether `node` gives the same in all iterations, and may run where it does not; it does if that is `sure`."""
         match node:
             case Let(op=op, out=out):
                 return out.type.dtype != "int64" or op in _TOTAL or (op == "cast" and node.args[0].type.dtype == "bool")
             case Dim():
                 return True
             case Load(array=array, index=index):
-                return self.roots[array] not in written and self.facts.inside(array, index)
+                return self.roots[array] not in written and (sure or self.facts.inside(array, index))
             case View(kind="index", array=array, items=items):
-                return all(
+                return sure or all(
                     item is None or isinstance(item, Slice) or self.facts.within(array, axis, item)
                     for axis, item in enumerate(i for i in items if i is not None)
                 )

@@ -3,7 +3,8 @@
 The cell is read before the loop and stored after it. It must be named by the same array and index everywhere in the
 loop, outside of loops nested there, and proved to be another than all other cells of that memory that the loop
 touches. Because the loop may not be entered, the cell must be in bounds: by proof, or because it is used just before
-or after. A loop that may fail keeps its stores to the caller's arrays.
+or after; else all of it goes under a test whether the loop is entered. A loop that may fail keeps its stores to the
+caller's arrays.
 """
 
 from __future__ import annotations
@@ -15,9 +16,7 @@ from chainrule.ir.nodes import (
     Array,
     Atom,
     Block,
-    Call,
     Carry,
-    Check,
     Const,
     Dim,
     For,
@@ -28,8 +27,6 @@ from chainrule.ir.nodes import (
     Load,
     Merge,
     Node,
-    Op,
-    Raise,
     Scalar,
     Store,
     Var,
@@ -38,7 +35,18 @@ from chainrule.ir.nodes import (
 )
 from chainrule.ir.walk import blocks, defines, nodes_of, reads, roots_of
 from chainrule.transforms.simplify.facts import Facts
-from chainrule.transforms.simplify.walk import Access, Cell, Substitution, block_of, cell_of, changed, has_loops, once
+from chainrule.transforms.simplify.walk import (
+    Access,
+    Cell,
+    Substitution,
+    block_of,
+    bounds_of,
+    cell_of,
+    changed,
+    fails,
+    has_loops,
+    once,
+)
 
 __all__ = ["promoted"]
 
@@ -66,7 +74,7 @@ class _Accesses:
         self.by_root: dict[Var, dict[Cell, list[Access]]] = {}
         self.spoiled: set[Var] = set()  # roots that more than single cells are used of
         self.inside: set[object] = {c.param for c in loop.carries}
-        self.fails = any(map(_fails, blocks(loop)))
+        self.fails = any(map(fails, blocks(loop)))
         if isinstance(loop, For):
             self.inside.add(loop.index)
         for node in nodes_of(*blocks(loop)):
@@ -97,7 +105,7 @@ class _Promoter:
                     nodes.append(changed(node, then=then, orelse=orelse))
                 case For(body=body) | While(body=body):
                     valid = before | _used_next(block.nodes, k + 1)
-                    inner = self.block(body, before if _fails(body) else valid)
+                    inner = self.block(body, before if fails(body) else valid)
                     nodes += self.loop(changed(node, body=inner), valid)
                 case _:
                     nodes.append(node)
@@ -113,14 +121,26 @@ class _Promoter:
         firsts = {
             cell: found[0]
             for root, cells in accesses.by_root.items()
-            if root not in accesses.spoiled
-            and len(cells) <= _MOST_CELLS
-            and not (accesses.fails and root in self.params)
+            if root not in accesses.spoiled and len(cells) <= _MOST_CELLS
+            if not (accesses.fails and root in self.params)
             for cell, found in cells.items()
-            if self.carried(found, cells, accesses) and (cell in valid or self.facts.inside(cell.array, found[0].index))
+            if self.carried(found, cells, accesses)
         }
+        doubtful = [c for c, n in firsts.items() if c not in valid and not self.facts.inside(c.array, n.index)]
+        bounds = bounds_of(loop)
+        sure = set() if bounds is None else {cell_of(n) for n in loop.body if isinstance(n, Access)}
+        for cell in doubtful:
+            if cell not in sure:
+                del firsts[cell]
         if not firsts:
             return [loop]
+        nodes = self.carrying(loop, firsts)
+        if bounds is None or sure.isdisjoint(doubtful) or self.facts.compared("less", *bounds):
+            return nodes
+        return self.entered(loop, bounds, nodes)
+
+    def carrying(self, loop: For | While, firsts: dict[Cell, Access]) -> list[Node]:
+        """`loop` with the cells as carries, between their loads and stores."""
         loads = [Load(self.named(n), n.array, n.index, line=n.line) for n in firsts.values()]
         params = [self.named(n) for n in firsts.values()]
         state: dict[Cell, Atom] = dict(zip(firsts, params, strict=True))
@@ -129,9 +149,21 @@ class _Promoter:
             Carry(param, load.out, after, self.named(load))
             for param, load, after in zip(params, loads, state.values(), strict=True)
         ]
-        changed = dataclasses.replace(loop, carries=[*loop.carries, *carries], **bodies)  # type: ignore[arg-type]
+        made = dataclasses.replace(loop, carries=[*loop.carries, *carries], **bodies)  # type: ignore[arg-type]
         stores = [Store(n.array, n.index, c.out, line=n.line) for c, n in zip(carries, loads, strict=True)]
-        return [*loads, changed, *stores]
+        return [*loads, made, *stores]
+
+    @staticmethod
+    def entered(loop: For | While, bounds: tuple[Atom, Atom], nodes: list[Node]) -> list[Node]:
+        """What has become of `loop`, under a test that it is entered."""
+        test = Let(Var("t", Scalar("bool")), "less", bounds, line=loop.line)
+        renaming = {c.out: Var(c.out.hint, c.out.type) for c in loop.carries}
+        merges = [Merge(c.out, renaming[c.out], c.init) for c in loop.carries]
+        for k, node in enumerate(nodes):
+            if isinstance(node, For):
+                carries = [dataclasses.replace(c, out=renaming.get(c.out, c.out)) for c in node.carries]
+                nodes[k] = dataclasses.replace(node, carries=carries)
+        return [test, If(test.out, Block(nodes), Block(), merges, line=loop.line)]
 
     @staticmethod
     def named(node: Access) -> Var:
@@ -184,11 +216,6 @@ class _Promoter:
             else:
                 state[cell] = then[cell]
         return dataclasses.replace(node, then=first, orelse=second, merges=[*node.merges, *merges])
-
-
-def _fails(block: Block) -> bool:
-    """Whether what is in `block` may raise on its own account."""
-    return any(isinstance(n, (Raise, Check, Call, Op)) for n in nodes_of(block))
 
 
 def _used_next(nodes: Sequence[Node], start: int) -> set[Cell]:

@@ -11,11 +11,39 @@ from collections.abc import Iterator
 from operator import is_
 from typing import Any, NamedTuple, TypeVar
 
-from chainrule.ir.nodes import Block, For, Function, If, Incr, Load, Node, Store, Var, While
+from chainrule.ir.nodes import (
+    Atom,
+    Block,
+    Call,
+    Check,
+    Const,
+    For,
+    Function,
+    If,
+    Incr,
+    Load,
+    Node,
+    Op,
+    Raise,
+    Store,
+    Var,
+    While,
+)
 from chainrule.ir.walk import Renaming, blocks, nodes_of
 from chainrule.transforms.simplify.facts import key
 
-__all__ = ["Access", "Cell", "Substitution", "block_of", "cell_of", "changed", "has_loops", "once"]
+__all__ = [
+    "Access",
+    "Cell",
+    "Substitution",
+    "block_of",
+    "bounds_of",
+    "cell_of",
+    "changed",
+    "fails",
+    "has_loops",
+    "once",
+]
 
 Access = Load | Store | Incr
 _T = TypeVar("_T", bound=Node | Function)
@@ -62,6 +90,18 @@ def once(node: Node) -> Iterator[Node]:
             if isinstance(inner, If):
                 yield from once(inner)
             yield inner
+
+
+def fails(block: Block) -> bool:
+    """Whether what is in `block` may raise on its own account."""
+    return any(isinstance(n, (Raise, Check, Call, Op)) for n in nodes_of(block))
+
+
+def bounds_of(loop: Node) -> tuple[Atom, Atom] | None:
+    """The two that are in order if `loop` is entered, for a loop that then goes through its body to the end."""
+    if not isinstance(loop, For) or not isinstance(loop.step, Const) or fails(loop.body):
+        return None
+    return (loop.lower, loop.upper) if loop.step.value > 0 else (loop.upper, loop.lower)
 
 
 class Substitution(Renaming):
