@@ -97,6 +97,8 @@ class Writer:
         self.sums = plain_sums(function) if self.compiled else frozenset()
         self.uses = Counter(a for n in nodes_of(function.body) for a in reads(n) if isinstance(a, Var))
         self.uses.update(a for a in function.results if isinstance(a, Var))
+        lets = [n for n in nodes_of(function.body) if isinstance(n, Let) and n.op == "cast"]
+        self.casts = {n.out for n in lets if n.args[0].type.dtype == "int64" and n.out.type.dtype == "float64"}
         self.lines: list[Statement] = []
         self.pending: dict[Var, Expression] = {}
         self.line: Line | None = None
@@ -204,8 +206,14 @@ class Writer:
         if node in self.sums:
             value = call(f"support.{_SUMS[node.op]}", *values)
         elif self.compiled and node.op in _POWERS and dtypes[0] in _REAL and not value.text.endswith(_PRODUCTS):
-            value = call("np.power", *values)  # which may be vectorised
+            value = self._power(node, *values)
         self.define(node, node.out, value)
+
+    def _power(self, node: Let, base: Expression, exponent: Expression) -> Expression:
+        """A power, which may be vectorised; by multiplication where an integer is what the exponent was."""
+        if node.args[1] in self.casts and exponent.text.startswith("float("):
+            return call("support.integer_power", base, exponent._replace(text=exponent.text[6:-1]))
+        return call("np.power", base, exponent)
 
     def cell(self, node: Load | Store | Incr) -> Expression:
         return subscript(self.whole(node.array), [self.value(i) for i in node.index], self.roots[node.array])

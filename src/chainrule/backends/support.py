@@ -27,6 +27,7 @@ __all__ = [
     "grow",
     "heaviside",
     "int64s",
+    "integer_power",
     "is_deep",
     "logistic",
     "matmul",
@@ -211,6 +212,19 @@ def complex_power(x: Any, n: Any) -> Any:
     if x == 0:
         return 0j if n.real > 0 else complex(np.nan, np.nan)
     return x**n
+
+
+def integer_power(x: Any, n: Any) -> Any:
+    """xⁿ for an integer n, by multiplication if it is small: as exact as that is fast."""
+    if n < 0 or n > 64:
+        return x ** float(n)
+    y = 1.0
+    while n:
+        if n & 1:
+            y *= x
+        x *= x
+        n >>= 1
+    return y
 
 
 def power_log(x: Any, n: Any, k: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from chainrule.ir.messages import is_mark
 from chainrule.ir.nodes import (
     AddInto,
     Alloc,
@@ -179,9 +180,14 @@ class _Writer:
             case Reserve(array=array, size=size):
                 return f"reserve {a(array)}, {a(size)}"
             case Raise(exception=exception, parts=parts):
-                return f"raise {exception}({self.all(parts)})"
+                return f"raise {exception}({self.all(_said(parts))})"
             case Check(test=test, exception=exception, parts=parts):
-                return f"unless {a(test)} raise {exception}({self.all(parts)})"
+                return f"unless {a(test)} raise {exception}({self.all(_said(parts))})"
             case Print(parts=parts):
-                return f"print({self.all(parts)})"
+                return f"print({self.all(_said(parts))})"
         raise AssertionError(node)
+
+
+def _said(parts: Iterable[Any]) -> list[Any]:
+    """A message without its marks."""
+    return [p for p in parts if not is_mark(p)]
