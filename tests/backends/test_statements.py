@@ -8,12 +8,14 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
 from chainrule.backends.compile import plain
 from chainrule.backends.numba.compile import compiled
 from chainrule.backends.python import write
+from chainrule.backends.support import integer_power
 from chainrule.ir.evaluate import evaluate
 from tests.backends.agreement import assert_same, assert_text_agrees, run
 from tests.backends.generated import drawn
@@ -56,3 +58,13 @@ def test_special_values_messages_and_prints(seed: int) -> None:
     found, printed = outcome(plain(dataclasses.replace(source, text=filled)), arguments())
     assert_same(found, expected)
     assert printed == said
+
+
+@pytest.mark.parametrize("x", [0.7, -1.3, 0.0, 1e-3, 1e3, np.inf, -np.inf, np.nan])
+def test_integer_powers(x: float) -> None:
+    for n in [*range(-3, 65), 100]:
+        with np.errstate(all="ignore"):
+            made, expected = integer_power(np.float64(x), n), np.float64(x) ** float(n)
+        if np.isfinite(expected) and 1e-300 < abs(expected) < 1e300:
+            expected = mpmath.mpf(x) ** n
+        assert np.array_equal(made, expected, equal_nan=True) or abs(made - expected) <= 1e-14 * abs(expected)

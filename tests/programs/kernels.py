@@ -287,3 +287,58 @@ def pendulums(place, speed, g):
 @program(np.array([0.5, -1.25, 2.0], dtype=np.float32), tags="float32")
 def functions_of_plain_numbers_are_double(x):
     return np.sum(np.sqrt(2.0) * x * x + math.sqrt(3.0) * x)
+
+
+# -- where the derivative is written otherwise than the program -----------------------------------------
+
+
+@program(_normal(40), tags="scatter strips")
+def neighbours_in_a_chain(x):
+    s = 0.0
+    for i in range(len(x) - 2):
+        s += (x[i + 1] - x[i] ** 2) ** 2 + 0.5 * x[i] * x[i + 2]
+    return s
+
+
+@program(_normal(36, 3), tags="scatter strips stencil")
+def a_stencil_in_double_buffers(a):
+    u, v = a[:, 0].copy(), a[:, 1].copy()
+    for t in range(2):
+        for i in range(1, len(u) - 1):
+            v[i] = 0.3 * (u[i - 1] + u[i] + u[i + 1]) * a[i, 2]
+        for i in range(len(u) - 2, 0, -1):
+            u[i] = v[i + 1] - 0.2 * v[i - 1]
+    return np.sum(u * v)
+
+
+@program(_normal(4, 3), _normal(5, 3), tags="guard min")
+def nearest_centres(centres, points):
+    total = 0.0
+    for p in points:
+        best = np.inf
+        for c in centres:
+            d = 0.0
+            for j in range(len(p)):
+                d += (p[j] - c[j]) ** 2
+            if d < best:
+                best = d
+        total += best
+    return total
+
+
+@program(_normal(3, 4), _normal(3, 2), _normal(2, 4), 1.3, tags="promote extents")
+def extents_of_another_array(c, a, b, alpha):
+    c = c.copy()
+    for i in range(c.shape[0]):
+        for k in range(a.shape[1]):
+            for j in range(c.shape[1]):
+                c[i, j] += alpha * a[i, k] * b[k, j]
+    return np.sum(c * c)
+
+
+@program(_normal(7), 0.7, tags="powers")
+def powers_of_running_exponents(x, t):
+    r = 0.3
+    for j in range(len(x)):
+        r -= x[j] * t**j
+    return r * r
