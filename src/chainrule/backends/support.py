@@ -48,8 +48,9 @@ __all__ = [
 def grow(array: Any, size: Any) -> Any:
     """A longer array, of at least `size` rows, that begins with those of `array`."""
     longer = np.empty((max(size, 2 * array.shape[0]),) + array.shape[1:], array.dtype)  # noqa: RUF005 as Numba has it
-    for i in range(array.shape[0]):
-        longer[i] = array[i]
+    here, there = array.ravel(), longer.ravel()  # views; Numba takes seconds to compile assignments of rows
+    for i in range(here.shape[0]):
+        there[i] = here[i]
     return longer
 
 
