@@ -13,6 +13,7 @@ from chainrule.ir.build import Builder
 from chainrule.ir.nodes import Array, Atom, Block, For, Function, Var
 from chainrule.ir.walk import Renaming, settle_writes
 from chainrule.transforms.activity import find_active, is_float
+from chainrule.transforms.again import with_elements_again
 from chainrule.transforms.checkpoint import connected, divided, outlined
 from chainrule.transforms.demand import Plan
 from chainrule.transforms.guards import guarded
@@ -58,6 +59,7 @@ def vjp(
     >>> evaluate(vjp(square, [True]), [3.0, 1.0])
     (9.0, 6.0)
     """
+    function = with_elements_again(function)
     dtypes: tuple[str, ...] = ()
     while True:
         try:
