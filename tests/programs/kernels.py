@@ -342,3 +342,36 @@ def powers_of_running_exponents(x, t):
     for j in range(len(x)):
         r -= x[j] * t**j
     return r * r
+
+
+@program(1.3, tags="guard min", order=1)
+def halved_by_a_minimum(a):
+    for _ in range(0, 3, 2):
+        a -= 0.25 * a
+    a += a
+    return min(0.7 * a, a)
+
+
+@program(_positive(3), tags="guard min max")
+def guards_in_guards(x):
+    b, s = 0.0, 0.0
+    for k in range(4):
+        b = np.cos(np.maximum(x[0] + 0.1 * k, np.mean(x)))
+        b = min(0.7, b)
+        if b > 0.65:
+            b = 0.4
+        s += b
+    return s * x[1]
+
+
+def _squares(k, p, u):
+    if k < 1:
+        return 0.7
+    return _squares(k - 1, np.dot(u, u), u) + p
+
+
+@program(_positive(3), tags="recursion branch")
+def a_recursion_in_a_branch(y):
+    for _ in zip(y, y):
+        return _squares(1, 0.7, y) + _squares(2, y[0], y)
+    return 1.1

@@ -1,4 +1,4 @@
-"""Names that are other arrays in the next iteration: rows, buffers that trade places, views of what a loop writes."""
+"""Names that are other arrays in the next iteration: rows, buffers that trade places, names handed on, first values."""
 
 from __future__ import annotations
 
@@ -144,3 +144,146 @@ def a_new_matrix_and_its_row(a):
         s[0, 0] += x[2]
         x = s[0]
     return total + x[0] * s[1, 1]
+
+
+@program(V4, [0.2, 0.9, -0.4, 0.3], tags="rebound handed")
+def a_recurrence_of_arrays(x, y):
+    a, b = x, y
+    for _ in range(5):
+        c = a + 0.5 * b
+        a = b
+        b = c
+    return np.sum(a * b) + b[0]
+
+
+@program(V4, [0.2, 0.9, -0.4, 0.3], tags="rebound handed")
+def stoermer_verlet(x, speed):
+    old, now = x, x + 0.1 * speed
+    for _ in range(5):
+        new = 2 * now - old - 0.01 * np.sin(now)
+        old, now = now, new
+    return now @ old
+
+
+@program(V4, tags="rebound handed")
+def adams_bashforth(y):
+    f3 = -np.sin(y)
+    y = y + 0.1 * f3
+    f2 = -np.sin(y)
+    y = y + 0.1 * f2
+    f1 = -np.sin(y)
+    for _ in range(6):
+        y = y + 0.1 * (23 * f1 - 16 * f2 + 5 * f3) / 12
+        f3, f2, f1 = f2, f1, -np.sin(y)
+    return y @ y + f3[0]
+
+
+@program(V4, tags="rebound handed while")
+def a_fixed_point_and_the_point_before(x):
+    k = 0
+    old = x
+    while k == 0 or (np.sum((x - old) ** 2) > 1e-3 and k < 20):
+        old = x
+        x = 0.5 * np.cos(x) + 0.1 * old**2
+        k += 1
+    return x @ old
+
+
+@program(V4, [0.2, 0.9, -0.4, 0.3], tags="rebound handed branch")
+def a_step_is_taken_or_halved(x, y):
+    before, now = x, y
+    for _ in range(5):
+        new = 1.2 * now * before + 0.4
+        if new[0] > 0.5:
+            before, now = now, new
+        else:
+            now = now * 1.5
+    return before @ now
+
+
+@program(V4, [0.2, 0.9, -0.4, 0.3], tags="rebound handed nested")
+def names_handed_on_in_two_loops(x, y):
+    a, b = x, y
+    total = 0.0
+    for _ in range(3):
+        start = a
+        for _ in range(2):
+            a, b = b, 0.5 * a * b + start
+        total += start @ b
+    return a @ b + total
+
+
+@program(V4, tags="rebound handed list")
+def the_last_three_in_a_list(x):
+    last = [x, np.sin(x), x * x]
+    for _ in range(4):
+        last = [last[1], last[2], last[0] * last[2] + 0.5]
+    return last[0] @ last[2]
+
+
+@program(V4, tags="rebound buffers branch write", eager=False)
+def buffers_that_trade_places_in_a_branch(x):
+    a, b, c = x.copy(), x * x, np.cos(x)
+    for k in range(6):
+        if k % 3 == 0:
+            a, b = b, a
+        elif k % 3 == 1:
+            b, c = c, b
+        c[0] += 0.1
+        a[1] *= b[0]
+    return a @ b + c[0]
+
+
+@program(V4, tags="rebound write", eager=False)
+def the_argument_is_written_after_the_loop(x):
+    h = x
+    for _ in range(3):
+        h = np.tanh(h * 1.5)
+        h += 0.1
+    x[0] = 3.0
+    h[1] *= 2
+    return h @ x
+
+
+@program(ROWS, tags="rebound first")
+def sinkhorn(cost):
+    kernel = np.exp(-(cost**2))
+    v = np.ones(3)
+    for _ in range(5):
+        u = 1 / (kernel @ v)
+        v = 1 / (kernel.T @ u)
+    return u @ (kernel * cost) @ v
+
+
+@program(ROWS, 3, tags="rebound first while")
+def a_step_of_newton_is_read_after_the_loop(a, n):
+    x = a[0]
+    k = 0
+    while k < n:
+        jacobian = np.outer(a[1], x) + 3 * np.eye(3)
+        step = np.linalg.solve(jacobian, -(x**3) - a[2])
+        x = x + step
+        k += 1
+    return x @ x + step @ step + jacobian[0, 1]
+
+
+@program(ROWS, tags="rebound first nested")
+def arrays_first_made_in_the_inner_loop(a):
+    total = 0.0
+    for i in range(3):
+        for k in range(2):
+            row = a[k] * (i + 1) + a[k, 0]
+        other = row
+        for k in range(a.shape[0] - 1):
+            row = a[k] * i - other
+        total += row @ other
+    return total + other[0]
+
+
+@program(ROWS, tags="rebound first branch break")
+def the_row_that_was_found(a):
+    for row in a:
+        if row[0] > 1:
+            found = row * 2
+            break
+    return found @ a[0]

@@ -61,6 +61,7 @@ class _Guards:
         self.zeros = zeros
         self.roots = roots_of(function)
         self.found = False
+        self.made: set[Node] = set()  # branches, in which no more is looked for
         self.readers: dict[Var, list[Node | None]] = {r: [None] for r in function.results if isinstance(r, Var)}
         for node in nodes_of(function.body):
             for atom in reads(node):
@@ -73,7 +74,8 @@ class _Guards:
         while at < len(nodes):
             for guard, group in self._groups(nodes[at]):
                 self._gather(nodes, at, guard, group)
-            nodes[at] = self._inner(nodes[at])
+            if nodes[at] not in self.made:
+                nodes[at] = self._inner(nodes[at])
             at += 1
         return Block(nodes)
 
@@ -112,7 +114,9 @@ class _Guards:
         moved = [nodes[k] for k in taken]
         branch, merges = self._outward(Block(moved), flow)
         then, orelse = (branch, Block()) if guard.value else (Block(), branch)
-        nodes[taken[-1]] = If(guard.test, then, orelse, merges if guard.value else [_turned(m) for m in merges])
+        made = If(guard.test, then, orelse, merges if guard.value else [_turned(m) for m in merges])
+        nodes[taken[-1]] = made
+        self.made.add(made)
         for k in reversed(taken[:-1]):
             del nodes[k]
 

@@ -63,6 +63,7 @@ class _Marks:
     def __init__(self, function: Function) -> None:
         self.live: set[Node | Merge | Carry] = set()
         self.contents: set[Var] = set()  # the roots whose elements matter
+        self.measured: set[Var] = set()  # those whose extents do
         self.roots = roots_of(function)
         self.parents: dict[Node, Node] = {}
         self.definitions: dict[Var, Node | Merge | Carry] = {}
@@ -129,6 +130,19 @@ class _Marks:
             if isinstance(born, Merge):
                 self.need((born.then, born.orelse))
 
+    def measure(self, root: Var) -> None:
+        """Keep what makes an array larger."""
+        if root in self.measured:
+            return
+        self.measured.add(root)
+        for writer in self.writers.get(root, ()):
+            if isinstance(writer, (Reserve, Call)):
+                self.mark(writer)
+        born = self.definitions.get(root)
+        if isinstance(born, Merge):
+            for side in (born.then, born.orelse):
+                self.measure(self.roots[side])  # type: ignore[index]
+
     def visit(self, thing: Node | Merge | Carry) -> None:
         match thing:
             case Merge():
@@ -150,9 +164,7 @@ class _Marks:
                 self.need(reads(thing), elements=False)
             case Dim(array=array):
                 self.need(reads(thing), elements=False)
-                for writer in self.writers.get(self.roots[array], ()):
-                    if isinstance(writer, (Reserve, Call)):  # what makes it larger
-                        self.mark(writer)
+                self.measure(self.roots[array])
             case Let() | Load() | Copy() | AddInto() | Op() | Call() | Print():
                 self.need(reads(thing))
             case _:
