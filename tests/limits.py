@@ -19,6 +19,18 @@ LIMITS: dict[tuple[str, str], str] = {
     ("running_shares", "samples"): _TIES,
     ("corrcoef_guard", "samples"): "a clip of rounding errors whose derivative is that of the identity",
     ("logistic", "complex"): "a part of logaddexp, which is real",
+    ("a carry that starts as a constant", "native forward"): (
+        "in native forward mode what a loop carries has a tangent in every iteration, a numeric zero in the first if "
+        "it starts as a constant: `sqrt(s)` before the first `s = s + x[i]` gives NaN; reverse mode is right"
+    ),
+    ("a selection in memory", "native forward"): (
+        "in native forward mode the elements of an array have tangents that are numbers: `sqrt(h)` of an array "
+        "`h = maximum(x, 0)` that is kept, because it is used again, gives NaN where x < 0; reverse mode gives 0"
+    ),
+    ("ties of sorted values", "native"): (
+        "in native mode equal elements keep their order: `sort`, `median` and quantiles give the derivative of one of "
+        "them each, where eager mode gives the mean of all"
+    ),
     ("match_statement", "vmap"): (
         "`case True:` compares by identity, which a comparison of many rows cannot answer and no class can intercept: "
         "write `if`, or compare with ==, in functions given to vmap"

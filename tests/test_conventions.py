@@ -15,6 +15,7 @@ import pytest
 from numpy import inf, nan
 
 import chainrule as cr
+from tests.limits import limited
 
 Row = Any
 
@@ -290,3 +291,59 @@ def test_the_primal_warns_as_numpy_does() -> None:
         cr.grad(np.log)(0.0)
     with pytest.warns(RuntimeWarning, match="invalid value"):
         cr.jvp(np.sqrt, (-1.0,), (1.0,))
+
+
+# -- measures in native mode ---------------------------------------------------------------------------
+
+MEASURES: dict[str, Callable[..., Any]] = {
+    "var": lambda x: np.var(x),
+    "var, complex": lambda x: np.var((1 + 2j) * x),
+    "var along an axis": lambda x: np.sum(np.var(np.outer(x, np.array([1.0, 2.0])), axis=0)),
+    "std": lambda x: np.std(x),
+    "std, ddof": lambda x: np.std(x, ddof=1),
+    "std, complex": lambda x: np.std((1 + 2j) * x),
+    "std along an axis": lambda x: np.sum(np.std(np.outer(x, np.array([1.0, 2.0])), axis=0)),
+    "std of one element": lambda x: np.std(x[:1]),
+    "norm": lambda x: np.linalg.norm(x),
+    "norm, complex": lambda x: np.linalg.norm((1 + 2j) * x),
+    "norm along an axis": lambda x: np.sum(np.linalg.norm(np.outer(x, np.array([1.0, 0.0])), axis=0)),
+    "norm of a matrix": lambda x: np.linalg.norm(np.outer(x, x + 1.0)),
+    "norm of order 3": lambda x: np.linalg.norm(x, 3),
+    "norm of order 1/2": lambda x: np.linalg.norm(x, 0.5),
+    "largest": lambda x: np.linalg.norm(x, np.inf),
+}
+PLACES = [[2.0], [0.0], [3.0, 3.0, 3.0], [0.0, 0.0], [1.0, 1.0, 4.0], [-2.0, 0.0, 2.0, 0.0], [0.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_native_mode_agrees_where_elements_are_equal_or_zero(name: str) -> None:
+    f = MEASURES[name]
+    orders = (
+        lambda x, t: cr.grad(f)(x),
+        lambda x, t: cr.jvp(f, (x,), (t,))[1],
+        lambda x, t: cr.jvp(cr.grad(f), (x,), (t,))[1],
+        lambda x, t: cr.grad(lambda y: cr.jvp(f, (y,), (t,))[1])(x),
+    )
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for derivative in orders:
+            compiled = cr.jit(derivative, backend="interpreter")
+            for place in PLACES:
+                x, t = np.array(place), np.arange(1.0, len(place) + 1.0)
+                np.testing.assert_allclose(compiled(x, t), derivative(x, t), rtol=1e-10, atol=1e-12, err_msg=str(place))
+
+
+@pytest.mark.parametrize("backend", ["interpreter", "python", "numba"])
+def test_second_derivatives_of_measures(backend: str) -> None:
+    """At elements that are equal to the mean, or zero: by their formulas."""
+    x, y = np.array([3.0, 3.0, 3.0]), np.array([0.0, 0.0, 2.0])
+    both = cr.jit(lambda x, y: (cr.hessian(np.var)(x), cr.hessian(np.linalg.norm)(y)), backend=backend)(x, y)
+    np.testing.assert_allclose(both[0], 2 / 3 * (np.eye(3) - 1 / 3), atol=1e-15)
+    np.testing.assert_allclose(both[1], np.diag([0.5, 0.5, 0.0]), atol=1e-15)
+
+
+def test_ties_of_sorted_values() -> None:
+    slopes = lambda x: cr.grad(lambda x: np.sum(np.sort(x) * np.array([1.0, 2.0])))(x)
+    np.testing.assert_allclose(slopes(np.ones(2)), [1.5, 1.5])
+    with limited("ties of sorted values", "native"):
+        np.testing.assert_allclose(cr.jit(slopes, backend="interpreter")(np.ones(2)), [1.5, 1.5])

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from tests.limits import limited
 
 X = np.array([0.0, 4.0])
 LAST = (np.array([0.0, 0.25]), np.diag([0.0, -1 / 32]))  # gradient and Hessian of sqrt(x[1])
@@ -234,3 +235,139 @@ def test_masked_products_keep_their_masks_at_the_third_order(where: Any) -> None
     third = cr.derivative(f, 3)(X)
     np.testing.assert_allclose(third, [0.0, 3 / 8 * 4.0**-2.5], rtol=1e-12)
     np.testing.assert_allclose(cr.grad(cr.grad(cr.grad(lambda t: f(t))))(0.0), 0.0)
+
+
+def one_branch(v: Any) -> Any:
+    return np.sqrt(v if v > 0 else 0.0)
+
+
+def selection_in_a_branch(v: Any) -> Any:
+    if v < 3:
+        a = np.maximum(v - 1.0, 0.0)
+    else:
+        a = v * v
+    return np.sqrt(a)
+
+
+def selection_in_a_loop(v: Any) -> Any:
+    total = 0.0
+    for k in range(3):
+        total = total + np.sqrt(np.maximum(v + k, 0.0))
+    return total
+
+
+# What a test selects, looked at through a pole: the function, a place, its first and its second derivative there.
+SELECTED: dict[str, tuple[Callable[..., Any], float, float, float]] = {
+    "maximum": (lambda v: np.sqrt(np.maximum(v, 0.0)), -1.0, 0.0, 0.0),
+    "maximum, chosen": (lambda v: np.sqrt(np.maximum(v, 0.0)), 4.0, 0.25, -1 / 32),
+    "maximum, tie": (lambda v: np.sqrt(np.maximum(v, 0.0)), 0.0, np.inf, -np.inf),
+    "maximum, the other way round": (lambda v: np.sqrt(np.maximum(0.0, v)), -1.0, 0.0, 0.0),
+    "maximum of two": (lambda v: np.sqrt(np.maximum(v, v * v)), 4.0, 1.0, 0.0),
+    "maximum twice": (lambda v: np.sqrt(np.maximum(np.maximum(v, 0.0), v - 3.0)), -1.0, 0.0, 0.0),
+    "minimum": (lambda v: np.sqrt(1.0 - np.minimum(v, 1.0)), 2.0, 0.0, 0.0),
+    "fmax": (lambda v: np.sqrt(np.fmax(v, 0.0)), -1.0, 0.0, 0.0),
+    "fmin": (lambda v: np.sqrt(1.0 - np.fmin(v, 1.0)), 2.0, 0.0, 0.0),
+    "clip": (lambda v: np.arcsin(np.clip(v, -1.0, 1.0)), 2.0, 0.0, 0.0),
+    "clip, inside": (lambda v: np.arccos(np.clip(v, -1.0, 1.0)), 0.0, -1.0, 0.0),
+    "heaviside": (lambda v: np.sqrt(np.heaviside(v, v)), -1.0, 0.0, 0.0),
+    "sign": (lambda v: np.sqrt(np.sign(v) + 1.0) + v, -1.0, 1.0, 0.0),
+    "abs, of a selection": (lambda v: np.sqrt(np.abs(np.maximum(v, 0.0))), -1.0, 0.0, 0.0),
+    "Python's max": (lambda v: np.sqrt(max(v, 0.0)), -1.0, 0.0, 0.0),
+    "where": (lambda v: np.log(np.where(v > 0, v, 0.0) + 0.0 * np.sign(v)), -1.0, 0.0, 0.0),
+    "where, other side": (lambda v: np.sqrt(np.where(v <= 0, 0.0, v)), -1.0, 0.0, 0.0),
+    "where in where": (lambda v: np.sqrt(np.where(v > -3, np.where(v > 0, v, 0.0), 0.0)), -1.0, 0.0, 0.0),
+    "where of a selection": (lambda v: np.sqrt(np.where(v > 0, v, np.maximum(-v - 1.0, 0.0))), -0.5, 0.0, 0.0),
+    "where guards a pole": (lambda v: np.where(v == 0, 1.0, np.sin(v) / np.where(v == 0, 1.0, v)), 0.0, 0.0, 0.0),
+    "where, pole outside": (lambda v: np.where(v > 0, v * np.log(np.where(v > 0, v, 0.0)), 0.0), 0.0, 0.0, 0.0),
+    "cbrt": (lambda v: np.cbrt(np.maximum(v, 0.0)), -1.0, 0.0, 0.0),
+    "power": (lambda v: np.maximum(v, 0.0) ** 0.5, -1.0, 0.0, 0.0),
+    "whole power": (lambda v: np.maximum(v, 0.0) ** 3, 2.0, 12.0, 12.0),
+    "logarithm": (lambda v: np.maximum(np.log(np.maximum(v, 0.0)), -5.0), -1.0, 0.0, 0.0),
+    "division": (lambda v: np.minimum(1.0 / np.maximum(v, 0.0), 9.0), -1.0, 0.0, 0.0),
+    "arctan2": (lambda v: np.arctan2(np.maximum(v, 0.0), np.maximum(v, 0.0)), -1.0, 0.0, 0.0),
+    "hypot": (lambda v: np.hypot(np.maximum(v, 0.0), np.maximum(v - 1.0, 0.0)), -1.0, 0.0, 0.0),
+    "exp that overflows": (lambda v: 1.0 / (1.0 + np.exp(-np.where(v > 0, v, -1000.0))), -1.0, 0.0, 0.0),
+    "sum of selections": (lambda v: np.sqrt(np.maximum(v, 0.0) + np.maximum(v - 1.0, 0.0)), -1.0, 0.0, 0.0),
+    "factor between": (lambda v: np.sqrt(3.0 * np.maximum(v, 0.0)), -1.0, 0.0, 0.0),
+    "tanh between": (lambda v: np.sqrt(np.tanh(np.maximum(v, 0.0))), -1.0, 0.0, 0.0),
+    "complex": (lambda v: np.real(np.sqrt(np.maximum(v, 0.0) + 0j)), -1.0, 0.0, 0.0),
+    "complex, chosen": (
+        lambda v: np.abs(np.sqrt(np.where(v > 0, v, 0.0) * (3.0 + 4.0j))),
+        4.0,
+        5**0.5 / 4,
+        -(5**0.5) / 32,
+    ),
+    "branch": (one_branch, -1.0, 0.0, 0.0),
+    "selection in a branch": (selection_in_a_branch, 0.0, 0.0, 0.0),
+    "selection in a loop": (selection_in_a_loop, -1.5, 0.5 / 0.5**0.5, -0.25 / 0.5**1.5),
+    "elements": (lambda v: np.sum(np.sqrt(np.maximum(v * np.array([1.0, -1.0]), 0.0))), 4.0, 0.25, -1 / 32),
+}
+
+
+def forward(f: Any) -> Any:
+    return lambda v: cr.jvp(f, (v,), (1.0,))[1]
+
+
+def test_a_numeric_zero_behind_a_selection_stays_one() -> None:
+    """At -1 the product's second term is 0 times a number, no structural zero, and then 0 times infinity."""
+    derivative = forward(lambda v: np.sqrt(np.maximum(v, 0.0) * np.exp(v)))
+    with np.errstate(all="ignore"):
+        assert np.isnan(
+            [derivative(-1.0), *(cr.jit(derivative, backend=b)(-1.0) for b in ("interpreter", "python"))]
+        ).all()
+
+
+@pytest.mark.parametrize("name", SELECTED)
+def test_what_is_not_selected_stays_zero_behind_a_pole(name: str) -> None:
+    f, x, first, second = SELECTED[name]
+    orders = {
+        "forward": (forward(f), first),
+        "reverse": (cr.grad(f), first),
+        "forward over reverse": (forward(cr.grad(f)), second),
+        "reverse over forward": (cr.grad(forward(f)), second),
+        "forward over forward": (forward(forward(f)), second),
+    }
+    with np.errstate(all="ignore"):
+        for order, (derivative, expected) in orders.items():
+            found = [derivative(x), *(cr.jit(derivative, backend=b)(x) for b in ("interpreter", "python"))]
+            np.testing.assert_allclose(found, [expected] * 3, rtol=1e-12, atol=1e-15, err_msg=order)
+
+
+def test_what_is_not_selected_stays_zero_in_machine_code() -> None:
+    functions, places, first, _ = zip(*list(SELECTED.values())[::4], strict=True)
+    slopes = cr.jit(lambda *xs: [cr.jvp(f, (x,), (1.0,))[1] for f, x in zip(functions, xs, strict=True)])
+    np.testing.assert_allclose(slopes(*places), first, rtol=1e-12, atol=1e-15)
+
+
+def carried(v: Any) -> Any:
+    s = total = 0.0
+    for _ in range(2):
+        total = total + np.sqrt(s)
+        s = s + v * v
+    return total
+
+
+def kept(v: Any) -> Any:
+    h = np.maximum(v * np.array([1.0, -1.0]), 0.0)
+    return np.sum(np.sqrt(h)) + np.sum(h)
+
+
+# What a loop carries, or memory holds: the function and its derivative at 4.
+KEPT = {"a carry that starts as a constant": (carried, 1.0), "a selection in memory": (kept, 1.25)}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_is_carried_or_in_memory(name: str) -> None:
+    f, slope = KEPT[name]
+    with np.errstate(all="ignore"):
+        found = [forward(f)(4.0), cr.grad(f)(4.0), cr.jit(cr.grad(f), backend="interpreter")(4.0)]
+        np.testing.assert_allclose(found, [slope] * 3)
+        with limited(name, "native forward"):
+            np.testing.assert_allclose(cr.jit(forward(f), backend="interpreter")(4.0), slope)
+
+
+@pytest.mark.parametrize("f", [np.sin, np.square, np.tanh, lambda t: 3.0 * t, lambda t: t**3])
+def test_no_test_stands_where_nothing_can_be_infinite(f: Any) -> None:
+    """Of ``np.where(v > 0, v, 1.0)`` and of its tangent; a third one would be in front of the product."""
+    text = cr.source(forward(lambda v: f(np.where(v > 0, v, 1.0))), 0.5)
+    assert text.count(" if ") <= 2, text

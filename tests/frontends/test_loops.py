@@ -252,6 +252,243 @@ def two_names_that_are_only_read(a, v):
     return total + x[0] + y[0]
 
 
+@refused
+def what_a_name_handed_on_was_is_written(a, v):
+    old, now = v, a[0]
+    for _ in range(4):
+        new = now * old
+        old += 1.0
+        old, now = now, new
+    return old @ now
+
+
+@refused
+def two_names_took_one_array(a, v):
+    x, y, c = v * 1, a[0] * 1, v * 2
+    total = 0.0
+    for _ in range(3):
+        x[0] += 1.0
+        total += x[0] * y[0]
+        x = c
+        y = c
+        c = c * 1.1
+    return total
+
+
+@refused
+def a_tuple_holds_one_array_twice(a, v):
+    x = v * 1.0
+    s = (x, x)
+    total = 0.0
+    for _ in range(3):
+        s[0][0] += 1
+        total += s[1][0]
+        s = (s[0] * 1.5, s[1] * 2)
+    return total
+
+
+@refused
+def the_argument_may_still_be_meant(a, v):
+    h = v
+    for _ in range(a.shape[0]):
+        h = np.tanh(h)
+    v[0] = 3.0
+    return h @ v
+
+
+@refused
+def one_name_of_two_that_a_loop_made_is_written(a, v):
+    for k in range(3):
+        r = v * k
+        s = r
+    s[0] = 5.0
+    return r[0]
+
+
+@refused
+def the_argument_is_what_the_loop_made(a, v):
+    for _ in range(3):
+        r = v
+    v[0] = 5.0
+    return r @ a[0]
+
+
+@refused
+def an_array_that_a_loop_made_longer(a, v):
+    for k in range(1, 3):
+        r = v[:k] * 2
+    return r.sum()
+
+
+@refused
+def another_name_is_changed_in_place(a, v):
+    now = v * 1
+    for _ in range(4):
+        old = now
+        now += a[0]
+    now[0] = 9.0
+    return old @ now
+
+
+@right
+def names_are_handed_on_and_written(a, v):
+    old, now = v * 1, a[0] * 1
+    for _ in range(4):
+        new = now * old
+        old += 1.0
+        old, now = now, new
+        now[0] -= 1
+    return old @ now
+
+
+@right
+def a_row_of_what_is_handed_on(a, v):
+    s, x = a * 1.0, v
+    total = 0.0
+    for _ in range(3):
+        s[0, 0] += x[0]
+        x = s[0]
+        s = s * 1.5
+        total += x[0]
+    return total + x[0]
+
+
+@right
+def the_other_array_stays(a, v):
+    x, y = v * 1, a[0] * 1
+    for _ in range(3):
+        x = y
+        x[0] += 1
+    return y[0] * x[1]
+
+
+@right
+def two_names_take_one_array(a, v):
+    x, y, c = v * 1, a[0] * 1, v * 2
+    total = 0.0
+    for _ in range(3):
+        total += x[0] * y[0]
+        x = c
+        y = c
+        c = c * 1.1
+        x[0] += 1.0
+        total += y[0]
+    return total
+
+
+@right
+def another_array_each_time_and_the_same_list(a, v):
+    held = []
+    old, now = v * 1, a[0] * 1
+    for _ in range(4):
+        held.append(now)
+        old, now = now, old * now
+        now[1] = 7.0
+    return held[0][0] + held[3][1]
+
+
+@right
+def two_new_names_that_are_only_read(a, v):
+    for k in range(3):
+        r = v * k
+        s = r
+    return r[0] + s @ a[0]
+
+
+@right
+def an_array_kept_over_an_inner_loop_that_is_not_entered(a, v):
+    total = 0.0
+    for i in range(a.shape[0]):
+        for k in range(1 - i):
+            r = v * k + i + a[0]
+        total += r @ a[1] * i
+        r[0] += 1
+    return total + r[0]
+
+
+@right
+def assigned_again_after_a_loop_that_is_not_entered(a, v):
+    for k in range(a.shape[0] - 4):
+        r = a[0] * k
+    r = v * 2
+    return r @ a[1]
+
+
+def never(a, v):
+    for k in range(a.shape[0] - 4):
+        r = v * k
+    return r @ a[0]
+
+
+def never_by_a_branch(a, v):
+    for k in range(3):
+        if v[k] > 4:
+            r = v * k + 1
+    return r @ a[0]
+
+
+def never_by_a_while_loop(a, v):
+    k = 10
+    while k < a.shape[0]:
+        r = a[k] * v
+        k += 1
+    return r[0]
+
+
+def never_by_a_break(a, v):
+    for k in range(a.shape[0]):
+        if v[0] > 0.3:
+            break
+        r = a[k] * v
+    return r[0]
+
+
+def never_in_the_first_iteration(a, v):
+    total = 0.0
+    for i in range(3):
+        for k in range(i - 1):
+            r = v * k + i
+        total += r @ v
+    return total
+
+
+@pytest.mark.parametrize(
+    "f", [never, never_by_a_branch, never_by_a_while_loop, never_by_a_break, never_in_the_first_iteration]
+)
+@pytest.mark.parametrize("backend", ["interpreter", "python"])
+def test_a_variable_that_no_iteration_has_assigned(f: Callable[..., float], backend: str) -> None:
+    with pytest.raises(UnboundLocalError) as expected:
+        f(A.copy(), V.copy())
+    for program in (f, cr.grad(f)):
+        with pytest.raises(UnboundLocalError) as error:
+            cr.jit(program, backend=backend)(A.copy(), V.copy())
+        assert str(error.value) == str(expected.value)
+
+
+def test_the_way_out_of_a_shape_that_is_not_known_before_the_loop() -> None:
+    with pytest.raises(UnsupportedError, match=r"r = np.zeros\(...\)"):
+        cr.jit(an_array_that_a_loop_made_longer, backend="interpreter")(A.copy(), V.copy())
+
+
+def test_an_array_that_shrinks_says_what_to_do() -> None:
+    def shrinking(v):
+        for _ in range(2):
+            v = 0.5 * (v[1:] + v[:-1])
+        return v[0]
+
+    def written(v):
+        w = v.copy()
+        for k in range(2):
+            n = len(v) - 1 - k
+            w[:n] = 0.5 * (w[1 : n + 1] + w[:n])
+        return w[0]
+
+    with pytest.raises(ValueError, match=r"v changes its shape in a loop: keep it in one array .* write to v\[:n\]"):
+        cr.jit(shrinking, backend="python")(V)
+    np.testing.assert_allclose(cr.jit(written, backend="python")(V), shrinking(V))
+    np.testing.assert_allclose(cr.jit(cr.grad(written), backend="python")(V), [0.25, 0.5, 0.25])
+
+
 @pytest.mark.parametrize("f", REFUSED, ids=lambda f: f.__name__)
 def test_what_could_be_seen_is_refused(f: Callable[..., float]) -> None:
     with pytest.raises(UnsupportedError) as error:

@@ -97,7 +97,7 @@ def a_new_list_each_time(x, n):
 
 
 @program(0.4, tags="list while steps", eager=False)
-def adaptive_steps(x):
+def adaptive_step_sizes(x):
     t, h, y = 0.0, 0.1, x
     ts, ys = [t], [y]
     while t < 2.0:

@@ -303,7 +303,7 @@ def neighbours_in_a_chain(x):
 @program(_normal(36, 3), tags="scatter strips stencil")
 def a_stencil_in_double_buffers(a):
     u, v = a[:, 0].copy(), a[:, 1].copy()
-    for t in range(2):
+    for _ in range(2):
         for i in range(1, len(u) - 1):
             v[i] = 0.3 * (u[i - 1] + u[i] + u[i + 1]) * a[i, 2]
         for i in range(len(u) - 2, 0, -1):
@@ -372,6 +372,6 @@ def _squares(k, p, u):
 
 @program(_positive(3), tags="recursion branch")
 def a_recursion_in_a_branch(y):
-    for _ in zip(y, y):
+    for _ in zip(y, y, strict=True):
         return _squares(1, 0.7, y) + _squares(2, y[0], y)
     return 1.1

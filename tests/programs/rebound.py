@@ -221,7 +221,7 @@ def the_last_three_in_a_list(x):
     return last[0] @ last[2]
 
 
-@program(V4, tags="rebound buffers branch write", eager=False)
+@program(V4, tags="rebound buffers branch write")
 def buffers_that_trade_places_in_a_branch(x):
     a, b, c = x.copy(), x * x, np.cos(x)
     for k in range(6):
@@ -234,7 +234,7 @@ def buffers_that_trade_places_in_a_branch(x):
     return a @ b + c[0]
 
 
-@program(V4, tags="rebound write", eager=False)
+@program(V4, tags="rebound write")
 def the_argument_is_written_after_the_loop(x):
     h = x
     for _ in range(3):
@@ -246,7 +246,7 @@ def the_argument_is_written_after_the_loop(x):
 
 
 @program(ROWS, tags="rebound first")
-def sinkhorn(cost):
+def scaling_vectors_after_the_loop(cost):
     kernel = np.exp(-(cost**2))
     v = np.ones(3)
     for _ in range(5):

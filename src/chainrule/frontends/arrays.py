@@ -10,16 +10,23 @@ import numpy as np
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import broadcast, cast, describe, element, load, materialise
 from chainrule.frontends.grown import array_of_list
-from chainrule.frontends.values import ArrayRef, Grown, Iterable, Lazy, ListArray, Number, Record
+from chainrule.frontends.values import ArrayRef, Copied, Grown, Iterable, Lazy, ListArray, Number, Record
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Atom, Block
 from chainrule.ir.walk import is_number
 
-__all__ = ["array_of", "collect", "copy_of", "reshape", "stacked", "transpose"]
+__all__ = ["array_of", "collect", "copied", "copy_of", "reshape", "stacked", "transpose"]
 
 
 def copy_of(ctx: Context, value: ArrayRef) -> Lazy:
     return Lazy(value.dtype, value.dims, lambda index: load(ctx, value, index), (value,))
+
+
+def copied(value: Any, source: Any) -> Any:
+    """`value`, made of `source`, if it is an array that NumPy makes a view of it."""
+    if not isinstance(value, Lazy) or not isinstance(source, ArrayRef):
+        return value
+    return Copied(value.dtype, value.dims, value.element, (source,), value.aligned)
 
 
 def array_of(ctx: Context, value: Any, dtype: str | None = None) -> Any:
@@ -94,8 +101,8 @@ def reshape(ctx: Context, value: Any, shape: tuple[Atom, ...]) -> Any:
     if not array.contiguous:
         base, array = array.base, materialise(ctx, copy_of(ctx, array))
         ctx.frozen[array.base] = (
-            "an array that is not contiguous is a copy or a view once it is reshaped, and is written to: write to the "
-            "array itself by its own indices, or to `.reshape(...).copy()`"
+            "an array that is not contiguous is a copy or a view once it is reshaped or laid out anew, and written "
+            "to: write to the array itself by its own indices, or to a copy of the result, `.copy()`"
         )
         ctx.stand(array.base, base)
     return ctx.view(array, "reshape", dims, dims, True)

@@ -84,6 +84,8 @@ def call_object(frame: Any, target: Any, args: list[Any], kwargs: dict[str, Any]
         return handler(frame, *args, **kwargs)
     primitive = target if isinstance(target, Primitive) else elementwise_of(target)
     if primitive is not None and primitive.kind == "elementwise":
+        if isinstance(target, np.ufunc) and len(args) != target.nin:
+            raise ctx.fail(f"{_name(target)} takes {target.nin} arguments here, and the array for its result as out=")
         if kwargs:
             return _with_out(frame, primitive, args, kwargs)
         return apply(ctx, primitive.name, *[_array_like(ctx, a) for a in args], weak=False)

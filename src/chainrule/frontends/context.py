@@ -88,6 +88,8 @@ class Context:
         self.stands: dict[Var, frozenset[Var]] = {}  # copies that stand for arrays, or for views of them
         self.stale: set[Var] = set()  # those whose arrays were written to since
         self.uses: list[Var] = []  # the bases of the arrays that the program has read while some stood for others
+        self.merged: dict[Var, tuple[Var, ...]] = {}  # the arrays that are one of several, and those
+        self.promised: dict[Var, list[tuple[Atom, ...]]] = {}  # buffers to be made before loops, and what goes there
         self.frames: list[Any] = []  # the calls being read, innermost last
         self.plans: dict[Any, Any] = {}
         self.functions: dict[Any, Any] = {}  # the recursive functions met so far

@@ -13,7 +13,19 @@ from typing import Any
 import numpy as np
 
 from chainrule.frontends.context import Context, same
-from chainrule.frontends.values import BOTTOM, ArrayRef, Bottom, Closure, Either, Grown, Item, Lazy, ListArray, Number
+from chainrule.frontends.values import (
+    BOTTOM,
+    ArrayRef,
+    Bottom,
+    Closure,
+    Copied,
+    Either,
+    Grown,
+    Item,
+    Lazy,
+    ListArray,
+    Number,
+)
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Atom, Const
 from chainrule.ir.ops import BOOLEAN, PREDICATES
@@ -62,6 +74,7 @@ _LOGICAL = {"bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_x
 _LOGICAL |= {"invert": "logical_not", "add": "logical_or", "multiply": "logical_and"}
 _SAME_AS = {"pow": "power", "float_power": "power", "true_divide": "divide", "fabs": "absolute"}
 
+COPIED = "a view for NumPy, and a copy in compiled programs, is written to: write to the array itself, or to a .copy()"
 Operand = Number | ArrayRef | Lazy
 ITEM = (
     "an item of a list is written to, which would change what else is that array: write row = row.copy(), and store "
@@ -93,8 +106,10 @@ def apply(ctx: Context, op: str, *operands: Any, weak: bool | None = None) -> An
     for v in values:
         if not isinstance(v, (Number, ArrayRef, Lazy)):
             raise ctx.fail(f"{op} of {describe(v)}: only numbers and arrays can be computed with")
-    op = _SAME_AS.get(op, op)
     dtype, all_weak = common_dtype(values[1:] if op == "where" else values)
+    if op == "float_power" and dtype in ("bool", "int64"):
+        dtype = "float64"
+    op = _SAME_AS.get(op, op)
     name, dtype = _resolve(ctx, op, dtype, values)
     is_weak = all_weak if weak is None else weak and all_weak
 
@@ -120,6 +135,8 @@ def _resolve(ctx: Context, op: str, dtype: str, values: Sequence[Operand]) -> tu
             return _LOGICAL[op], dtype
         if op in PREDICATES or op in ("where", "maximum", "minimum"):
             return op, "bool" if op in BOOLEAN or op == "where" else "int64"
+        if op in ("negative", "subtract") and not all(isinstance(v, Number) and v.weak for v in values):
+            raise ctx.fail(f"{op} of truth values, which NumPy refuses: use ~, ^ or .astype(int)")
         dtype = "int64"
     if op in PREDICATES or op == "where":
         return op, dtype
@@ -130,6 +147,8 @@ def _resolve(ctx: Context, op: str, dtype: str, values: Sequence[Operand]) -> tu
             return _integer_power(ctx, values)
         if op in ("floor_divide", "remainder") and isinstance(values[1], Number):
             _check_divisor(ctx, values[1])
+        if op == "reciprocal":
+            raise ctx.fail("np.reciprocal of integers divides integers: write 1 // x, or 1.0 / x")
         if op not in _KEEPS_INTEGERS:
             return op, "float64"
     return op, dtype
@@ -256,7 +275,8 @@ def materialise(ctx: Context, value: Any, hint: str = "a") -> Any:
         for base in ctx.stands.get(value.arrays[0].base, ()):
             ctx.stand(array.var, base)
     elif isinstance(value, Either):
-        ctx.frozen[array.var] = f"{hint!r} may be one array or another since a loop above: copy it before writing to it"
+        either = f"{hint!r} may be one array or another since a loop above: copy it before writing to it"
+        ctx.frozen[array.var] = COPIED if isinstance(value, Copied) else either
         for source in value.arrays:
             ctx.stand(array.var, source.base)
     return array

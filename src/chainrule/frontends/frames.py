@@ -8,6 +8,7 @@ from typing import Any
 from chainrule.frontends import outside
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import materialise, reads
+from chainrule.frontends.firsts import assigned, check_assigned, flag_of
 from chainrule.frontends.joins import leaves
 from chainrule.frontends.liveness import Liveness
 from chainrule.frontends.source import Parsed
@@ -46,6 +47,8 @@ class Frame:
                     raise self.ctx.fail(f"{name!r} is another array after an iteration: copy it for use in a recursion")
                 if isinstance(value, Grown) and frame.ctx is not self.ctx:
                     raise self.ctx.fail(f"{name!r} is a list that grows: a recursion takes np.array({name})")
+                if flag_of(name) in frame.env:
+                    check_assigned(self.ctx, frame.ctx is self.ctx, frame.env[flag_of(name)], name)
                 if self.ctx.stands:
                     self.use(name, value)
                 return value
@@ -72,6 +75,7 @@ class Frame:
             for room in value.rooms:
                 room.items.hint = name
         self.env[name] = value
+        assigned(self.env, name)
 
     def alone(self, base: Var, *names: str) -> bool:
         """Whether no variable but `names` of this call is, or views, the array `base`."""

@@ -9,8 +9,20 @@ from typing import Any
 
 from chainrule.frontends.arrays import array_of, copy_of
 from chainrule.frontends.context import Context
-from chainrule.frontends.elementwise import ITEM, apply, broadcast, convert, describe, element, load, materialise, reads
-from chainrule.frontends.values import ArrayRef, Either, Grown, Item, Lazy, ListArray, Number, Slicing, Static
+from chainrule.frontends.elementwise import (
+    COPIED,
+    ITEM,
+    apply,
+    broadcast,
+    cast,
+    convert,
+    describe,
+    element,
+    load,
+    materialise,
+    reads,
+)
+from chainrule.frontends.values import ArrayRef, Copied, Either, Grown, Item, Lazy, ListArray, Number, Slicing, Static
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Atom, Const, Slice, Var
 from chainrule.ir.walk import is_number
@@ -21,7 +33,9 @@ __all__ = ["assign", "augment", "positions", "subscript"]
 def subscript(ctx: Context, array: Any, index: Any) -> Any:
     """``array[index]``."""
     if isinstance(array, ListArray):
-        result = subscript(ctx, array.array, index)
+        is_bool = isinstance(index, Number) and index.dtype == "bool" and index.weak  # an integer for Python's lists
+        place = cast(ctx, index, "int64") if is_bool else index
+        result = subscript(ctx, array.array, place)
         if isinstance(result, Number):
             result.weak = array.weak
             return result
@@ -53,6 +67,8 @@ def _expanded(ctx: Context, array: ArrayRef | Lazy, index: Any) -> list[Any]:
             items.append(array_of(ctx, item))
         elif isinstance(item, list):
             items.append(_index_list(ctx, item))
+        elif isinstance(item, Number) and item.dtype == "bool":
+            raise ctx.fail("an array is indexed by a truth value, which is a mask for NumPy: write int(...) for 0 or 1")
         elif isinstance(item, (Number, Slicing, ArrayRef, Lazy)):
             items.append(item)
         else:
@@ -73,6 +89,9 @@ def _axes(item: Any) -> int:
 
 
 def _index_list(ctx: Context, items: list[Any]) -> ArrayRef:
+    if items and all(isinstance(i, Number) and i.dtype == "bool" for i in items):
+        mask: ArrayRef = array_of(ctx, items)
+        return mask
     array = ctx.new("int64", (integer(len(items)),), hint="index")
     for k, item in enumerate(items):
         ctx.builder.store(array.var, (integer(k),), _integer(ctx, item))
@@ -243,13 +262,14 @@ def _write(ctx: Context, array: Any, index: Any, value: Any, op: str | None) -> 
         why = (
             "this array is another one in the first iteration of a loop than later: write to the array it is a view of"
         )
-        raise ctx.fail(ITEM if isinstance(array, Item) else why)
+        raise ctx.fail(ITEM if isinstance(array, Item) else COPIED if isinstance(array, Copied) else why)
     if not isinstance(array, ArrayRef):
         raise ctx.fail(f"{describe(array)} cannot be written to")
     ctx.writable(array)
     value = _as_elements(ctx, value)
     items = _expanded(ctx, array, index if index is not None else ())
     if any(isinstance(i, (ArrayRef, Lazy)) for i in items):
+        _check_division(ctx, array, op)
         _scatter(ctx, array, items, value, op)
         return
     if all(isinstance(i, Number) for i in items):
@@ -259,8 +279,14 @@ def _write(ctx: Context, array: Any, index: Any, value: Any, op: str | None) -> 
         base, prefix = _place(array)
         put(ctx, base, (*prefix, *atoms), value.atom, op)
         return
+    _check_division(ctx, array, op)
     target = _view(ctx, array, items) if index is not None else array
     store_all(ctx, target, value, op)
+
+
+def _check_division(ctx: Context, array: ArrayRef, op: str | None) -> None:
+    if op == "divide" and array.dtype in ("int64", "bool"):
+        raise ctx.fail(f"an array of {array.dtype} is divided in place by /=, which NumPy refuses: write a = a / b")
 
 
 def _as_elements(ctx: Context, value: Any) -> Any:

@@ -120,7 +120,8 @@ def merge_branches(ctx: Context, node: If, name: str, then: Any, orelse: Any, al
             missing = rebuild(present, (undefined(v.atom.type) for v in leaves(present)))
             then, orelse = (missing, orelse) if then is MISSING else (then, missing)
         else:
-            return Conflict(f"{name!r} is not assigned on every path to here: assign it before the branches")
+            why = f"{name!r} is not assigned on every path to here: assign it before the branches"
+            return Conflict(why, present.present if isinstance(present, Conflict) else present)
     if isinstance(then, Bottom) or isinstance(orelse, Bottom):
         return orelse if isinstance(then, Bottom) else then
     if not alike(then, orelse):
@@ -202,6 +203,7 @@ def _merge_arrays(ctx: Context, node: If, name: str, a: ArrayRef, b: ArrayRef, a
             ctx.frozen.setdefault(out, why)
             ctx.stand(out, value.base)
     node.merges.append(Merge(out, *atoms))
+    ctx.merged[out] = tuple(dict.fromkeys(v for x in (a, b) for v in ctx.merged.get(x.var, (x.var,))))
     return ArrayRef(out, ctx.dims(out), out)
 
 

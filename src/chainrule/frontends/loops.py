@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.errors import UnsupportedError
 from chainrule.frontends.arrays import copy_of
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import cast, describe, materialise
+from chainrule.frontends.firsts import Unborn, before_the_loop, flag_of, present, promised, unborn
 from chainrule.frontends.indexing import store_all
 from chainrule.frontends.joins import (
     MISSING,
@@ -37,9 +39,12 @@ from chainrule.frontends.joins import (
     unified,
     with_atoms,
 )
+from chainrule.frontends.trades import chosen, trading
 from chainrule.frontends.values import ArrayRef, Bottom, Conflict, Grown, ListArray, Number, undefined
+from chainrule.frontends.windows import bounds_of, is_later, is_whole_of, window
 from chainrule.ir.build import boolean, integer
-from chainrule.ir.nodes import Atom, Block, Carry, Const, Scalar, Slice, Var
+from chainrule.ir.nodes import Atom, Block, Carry, Scalar, Slice, Var
+from chainrule.ir.walk import is_number
 
 __all__ = ["Loop", "Plan", "run_loop"]
 
@@ -55,7 +60,8 @@ class Plan:
     missing: dict[str, Any] = field(default_factory=dict)
     planes: list[list[Key]] = field(default_factory=list)
     conflicts: dict[str, str] = field(default_factory=dict)
-    meant: dict[Key, frozenset[Var]] = field(default_factory=dict)  # what a buffer stands for, from outside the loop
+    meant: dict[Key, frozenset[Var | Key]] = field(default_factory=dict)  # what a buffer stands for; planes by a key
+    tried: list[list[Key]] = field(default_factory=list)  # planes for what branches choose from
     later: dict[Key, ArrayRef] = field(default_factory=dict)  # what another array becomes a view like
 
 
@@ -69,6 +75,8 @@ class Leaf:
     carries: list[Carry] = field(default_factory=list)
     after: Any = None
     window: bool = False
+    first: bool = False  # a buffer for what has no value before the loop
+    given: bool = False  # such a buffer of a loop around this one
 
 
 class _Again(Exception):
@@ -94,9 +102,13 @@ def run_loop(
             loop.leave()
             return
         except _Again:
-            ctx.restore(state)
-            env.clear()
-            env.update(outside)
+            pass
+        except UnsupportedError:
+            if not loop.trade():
+                raise
+        ctx.restore(state)
+        env.clear()
+        env.update(outside)
     raise ctx.fail("the types of this loop's variables do not settle: give them their final type before the loop")
 
 
@@ -108,11 +120,16 @@ class Loop:
     ) -> None:
         self.ctx, self.env, self.plan, self.alone = ctx, env, plan, alone
         self.before = {n: env.get(n, plan.missing.get(n, MISSING)) for n in names}
+        for flag in [flag_of(n) for n in names if flag_of(n) in env or _has_unborn(plan.missing.get(n))]:
+            self.before[flag] = env.get(flag, Number(boolean(False)))
+        self.outer = ctx.builder.block
         self.leaves: dict[Key, Leaf] = {}
         self.shared: list[tuple[ArrayRef, ArrayRef, str]] = []  # plane, the array it stands for, the reason to freeze
         self.written: set[Var] = set()
+        self.entered = False  # whether it is known that there is an iteration
+        self.fresh: set[Var] = set()  # the buffers that hold after an iteration what no other variable is
         self.stood = dict(ctx.stands)
-        self.mark, self.mark_of_uses = len(ctx.writes), len(ctx.uses)
+        self.mark, self.mark_of_uses, self.mark_of_merges = len(ctx.writes), len(ctx.uses), len(ctx.merged)
 
     @property
     def carries(self) -> list[Carry]:
@@ -129,6 +146,7 @@ class Loop:
                 self.before[name] = value
                 for k, part in enumerate(leaves(value)):
                     self.leaves[name, k] = self._leaf(name, k, part)
+        self._stand()
 
     def _leaf(self, name: str, k: int, value: Any) -> Leaf:
         default = ("number", value.dtype, value.weak) if isinstance(value, Number) else ("same", "", True)
@@ -140,29 +158,49 @@ class Loop:
             leaf.value = Number(leaf.carries[0].param, weak)
         elif kind in ("path", "window"):
             if kind == "window":
-                leaf.before = value = _window(self.ctx, value)
+                leaf.before = value = window(self.ctx, value)
                 leaf.kind, leaf.window = "path", True
             leaf.carries = [self._carry("at", init) for init in path_atoms(value.path)]
         elif kind == "either":
             inits = [boolean(True), *(integer(0) for _ in path_atoms(self.plan.later[name, k].path))]
             leaf.carries = [self._carry("at" if n else "first", init) for n, init in enumerate(inits)]
+        elif isinstance(value, Unborn):
+            leaf.kind, leaf.first = "buffer", True
+            leaf.before = leaf.value = promised(name, dtype or value.dtype, value)
+            self.ctx.promised[leaf.value.var] = []
+        elif kind == "buffer" and isinstance(value, ArrayRef) and self._is_given(name, value, dtype):
+            leaf.given = True
         elif kind == "buffer":
-            self._hold(name, k, leaf, dtype)
+            self._hold(name, leaf, dtype)
         return leaf
 
-    def _hold(self, name: str, k: int, leaf: Leaf, dtype: str) -> None:
-        """The array of `leaf` in a buffer, which may stand for it and for what it is after an iteration."""
+    def _is_given(self, name: str, array: ArrayRef, dtype: str) -> bool:
+        """Whether the buffer of a loop around this one, which is as large as this loop's arrays, can be filled here."""
+        return array.var in self.ctx.promised and array.dtype == dtype and self.alone(array.base, name)
+
+    def _hold(self, name: str, leaf: Leaf, dtype: str) -> None:
+        """The array of `leaf` in a buffer."""
         ctx, array = self.ctx, leaf.before
         ctx.use(array.base, name)
         source = copy_of(ctx, array) if array.dtype == dtype else cast(ctx, array, dtype)
         leaf.value = materialise(ctx, source, name)
-        meant = self.plan.meant.get((name, k), frozenset())
-        for base in meant | ({array.base} if self._shared(array.base, name) else set()):
-            ctx.stand(leaf.value.base, base)
-            ctx.frozen[leaf.value.base] = (
-                f"{name!r} is another array after an iteration, and is written to while it may be the same array as "
-                f"another variable: write {name} = {name}.copy() before writing to it"
-            )
+
+    def _stand(self) -> None:
+        """Note what the buffers stand for."""
+        ctx = self.ctx
+        buffers = {key: leaf for key, leaf in self.leaves.items() if leaf.kind == "buffer"}
+        shared = {leaf.before.base for (name, _), leaf in buffers.items() if self._shared(leaf.before.base, name)}
+        names = [n for n, v in self.before.items() if all((n, k) in buffers for k in range(len(leaves(v))))]
+        for key, leaf in buffers.items():
+            found = self.plan.meant.get(key, frozenset())
+            # What only a buffer still holds, or a reading before this one has made, nobody writes to.
+            known = {
+                v for v in found if isinstance(v, tuple) or v in shared or ctx.seen(v) or not self.alone(v, *names)
+            }
+            self.plan.meant[key] = frozenset(known)
+            for v in known | ({leaf.before.base} & shared):
+                ctx.stand(leaf.value.base, self.leaves[v].before.base if isinstance(v, tuple) else v)
+                ctx.frozen[leaf.value.base] = _may_be_another(key[0])
 
     @staticmethod
     def _carry(name: str, init: Atom) -> Carry:
@@ -203,7 +241,8 @@ class Loop:
 
     def _shared(self, base: Var, *names: str) -> bool:
         """Whether the array `base` may be seen by others than the variables `names`."""
-        return self.ctx.seen(base) or not self.alone(base, *names)
+        several = sum(isinstance(v, ArrayRef) and v.base is base for n in names for v in leaves(self.before[n])) > 1
+        return (several and len(names) == 1) or self.ctx.seen(base) or not self.alone(base, *names)
 
     # -- inside
 
@@ -227,8 +266,8 @@ class Loop:
         view = follow(self.ctx, later.base, with_atoms(later.path, iter(atoms[1:])))
         return either(self.ctx, atoms[0], leaf.before, view, key[0])
 
-    def finish(self, body: Block) -> None:
-        """At the end of the body: what the variables are for the next iteration."""
+    def finish(self, body: Block, *own: Var) -> None:
+        """At the end of the body: what the variables are for the next iteration. `own`: what counts the iterations."""
         changed = False
         ends: dict[Key, Any] = {}
         for name, before in self.before.items():
@@ -241,10 +280,12 @@ class Loop:
                 changed |= self._conflict(name, before, end)
             else:
                 ends.update({(name, k): part for k, part in enumerate(leaves(end))})
-        trading = self._trading(ends, body)
+        group = trading(self.ctx, self.leaves, ends)
+        if group:
+            self._in_planes(group)
         for key, end in ends.items():
-            changed |= self._settle(key, self.leaves[key], end, body, trading)
-        if changed:
+            changed |= key in group or self._settle(key, self.leaves[key], end, body)
+        if changed or not self._make_first(ends, body, own):
             raise _Again
         self.written = set(self.ctx.writes[self.mark :])
         self._fill_buffers(ends, body)
@@ -252,10 +293,42 @@ class Loop:
 
     def _begin(self, name: str, end: Any) -> bool:
         """A variable that has no value before the loop."""
-        if all(isinstance(v, Number) for v in leaves(end)):
-            self.plan.missing[name] = rebuild(end, (undefined(v.atom.type) for v in leaves(end)))
+        end = present(end)
+        parts: list[Any] = leaves(end)
+        if parts and all(isinstance(v, (Number, ArrayRef)) for v in parts):
+            self.plan.missing[name] = rebuild(
+                end, iter([unborn(v) if isinstance(v, ArrayRef) else undefined(v.atom.type) for v in parts])
+            )
             return True
-        self.plan.conflicts[name] = f"{name!r} is first assigned inside a loop above: assign it before the loop"
+        why = f"{name!r} is first assigned inside a loop above: assign it before the loop"
+        self.plan.conflicts[name] = end.reason if isinstance(end, Conflict) else why
+        return True
+
+    def _make_first(self, ends: dict[Key, Any], body: Block, own: Sequence[Atom]) -> bool:
+        """Make the buffers of arrays that have no value before the loop; False if it is not known how large."""
+        promised = self.ctx.promised
+        for key, leaf in self.leaves.items():
+            if (leaf.first or leaf.given) and ends[key].var is not leaf.value.var:
+                promised[leaf.value.var].append(ends[key].dims)
+        left = {key: leaf.value for key, leaf in self.leaves.items() if leaf.first}
+        own = [*own, *[c.param for c in self.carries]]
+        while left:
+            known = own + [v for array in left.values() for v in (array.var, *array.dims)]
+            made = [
+                key
+                for key, array in left.items()
+                if before_the_loop(self.ctx, self.outer, array, promised[array.var], body, known)
+            ]
+            if not made:
+                name = next(iter(left))[0]
+                self.plan.conflicts[name] = (
+                    f"{name!r} is first assigned inside a loop above, and how large it is is known only there: make it "
+                    f"before the loop, {name} = np.zeros(...)"
+                )
+                del self.plan.missing[name]
+                return False
+            for key in made:
+                del promised[left.pop(key).var]
         return True
 
     def _conflict(self, name: str, before: Any, end: Any) -> bool:
@@ -271,43 +344,22 @@ class Loop:
         )
         return True
 
-    def _trading(self, ends: dict[Key, Any], body: Block) -> set[Key]:
-        """The variables that are each other's arrays at the end of the body."""
-        starts = {leaf.value.var: key for key, leaf in self.leaves.items() if isinstance(leaf.value, ArrayRef)}
-        moved = {
-            key
-            for key, end in ends.items()
-            if isinstance(end, ArrayRef)
-            and self.leaves[key].kind == "same"
-            and end.var is not self.leaves[key].value.var
-            and end.var in starts
-            and self.leaves[starts[end.var]].kind == "same"
-            and (end.dtype, end.ndim) == (self.leaves[key].value.dtype, self.leaves[key].value.ndim)
-        }
-        # Only if what they take is given by others of them, or stays what it is.
-        while True:
-            kept = {
-                k
-                for k in moved
-                if (source := starts[ends[k].var]) in moved or ends.get(source) is self.leaves[source].value
-            }
-            if kept == moved:
-                break
-            moved = kept
-        group = sorted(moved | {starts[ends[k].var] for k in moved})
-        starting = {self.leaves[key].value.var: self.leaves[key].value.base for key in group}
-        if len(set(starting.values())) < len(starting):
-            return set()  # views of one array may overlap, which planes do not
-        if group:
-            self.plan.planes.append(group)
-            for key in group:
-                self.plan.kinds[key] = ("path", "", True)
-        return set(group)
+    def trade(self) -> bool:
+        """Whether what branches choose from can be planes, where a reading has failed in which it was not."""
+        group = chosen(self.ctx, self.leaves, self.mark_of_merges)
+        if not group or group in self.plan.tried:
+            return False
+        self.plan.tried.append(group)
+        self._in_planes(group)
+        return True
 
-    def _settle(self, key: Key, leaf: Leaf, end: Any, body: Block, trading: set[Key]) -> bool:
+    def _in_planes(self, group: list[Key]) -> None:
+        self.plan.planes.append(group)
+        for key in group:
+            self.plan.kinds[key] = ("path", "", True)
+
+    def _settle(self, key: Key, leaf: Leaf, end: Any, body: Block) -> bool:
         """Compare the leaf with what it was taken to be; True if the plan had to change."""
-        if key in trading:
-            return True
         name = key[0]
         if isinstance(end, Bottom):
             return False
@@ -332,13 +384,13 @@ class Loop:
 
     def _settle_array(self, key: Key, leaf: Leaf, end: ArrayRef, body: Block) -> bool:
         if leaf.window and end.base is leaf.value.base:
-            bounds = _bounds(self.ctx, end)
+            bounds = bounds_of(self.ctx, end)
             if bounds is not None:
                 for carry, atom in zip(leaf.carries, bounds, strict=True):
                     carry.next = atom
                 return False
         walks = end.base is leaf.value.base and end.path and same_shape(end.path, leaf.value.path)
-        if leaf.kind == "same" and not walks and _is_whole_of(leaf.value, end):
+        if leaf.kind == "same" and not walks and is_whole_of(leaf.value, end):
             self.plan.kinds[key] = ("window", "", True)
             return True
         if leaf.kind == "path" and walks:
@@ -349,27 +401,43 @@ class Loop:
             self.plan.kinds[key] = ("path", "", True)
             return True
         dtype = np.result_type(leaf.value.dtype, end.dtype).name
-        if leaf.kind == "same" and _is_later(end, leaf.value, self.ctx.writes[self.mark :], body):
+        if (
+            leaf.kind == "same"
+            and end.base not in self._own()
+            and is_later(end, leaf.value, self.ctx.writes[self.mark :], body)
+        ):
             self.plan.kinds[key], self.plan.later[key] = ("either", "", True), end
             return True
-        meant = self.ctx.meant(end.base) - born_in(body)
-        if leaf.kind != "buffer" or dtype != leaf.value.dtype or not meant <= self.ctx.meant(leaf.value.base):
+        meant, known = self._meant(end.base, body), self.plan.meant.get(key, frozenset())
+        if leaf.kind != "buffer" or dtype != leaf.value.dtype or not meant <= known | self.ctx.meant(leaf.value.base):
             self.plan.planes = [g for g in self.plan.planes if key not in g]
             self.plan.kinds[key] = ("buffer", dtype, True)
-            self.plan.meant[key] = meant
+            self.plan.meant[key] = meant | known
             return True
         return False
 
+    def _meant(self, base: Var, body: Block) -> frozenset[Var | Key]:
+        """What a copy of `base` stands for from outside the loop; not the loop's own buffers, see `_freeze`."""
+        own = self._own()
+        found = [own.get(v, v) for v in self.ctx.meant(base) - born_in(body)]
+        return frozenset(v for v in found if v is not None)
+
+    def _own(self) -> dict[Var, Key | None]:
+        """The arrays that this loop has made: its buffers, and its planes with one of the variables in them."""
+        own: dict[Var, Key | None] = {v.value.base: None for v in self.leaves.values() if v.kind == "buffer"}
+        return own | {self.leaves[group[0]].before.base: group[0] for group in self.plan.planes}
+
     def _settle_either(self, key: Key, leaf: Leaf, end: ArrayRef, body: Block) -> bool:
         later = self.plan.later[key]
-        if not _is_later(end, leaf.before, [end.base], body) or not same_shape(end.path, later.path):
+        still = is_later(end, leaf.before, [end.base], body) and end.base not in self._own()
+        if not still or not same_shape(end.path, later.path):
             self.plan.kinds[key] = ("buffer", np.result_type(leaf.before.dtype, end.dtype).name, True)
             return True
         if end.base is not later.base:
             self.plan.later[key] = end
             return True
         for d, e in zip(leaf.value.dims, end.dims, strict=True):
-            self.ctx.equal(d, e, f"{key[0]} changes its shape in a loop")
+            self.ctx.equal(d, e, _changes_its_shape(key[0]))
         for carry, atom in zip(leaf.carries, [boolean(False), *path_atoms(end.path)], strict=True):
             carry.next = atom
         return False
@@ -382,30 +450,57 @@ class Loop:
             for key, leaf in self.leaves.items()
             if leaf.kind == "buffer" and isinstance(ends.get(key), ArrayRef) and ends[key].var is not leaf.value.var
         }
-        buffers = {leaf.value.base for leaf in self.leaves.values() if leaf.kind == "buffer"}
-        for key, (leaf, end) in moved.items():
-            name = key[0]
-            ctx.use(end.base, name)
-            others = [e for k, (_, e) in moved.items() if k != key]
-            if end.base in born and (
-                end.base in ctx.frozen or any(ctx.meant(end.base) & ctx.meant(e.base) for e in others)
-            ):
-                why = f"{name!r} may be the same array as another one since a loop above: copy it before writing to it"
-                ctx.frozen.setdefault(leaf.value.base, why)
-        held = {
-            key: materialise(ctx, copy_of(ctx, end)) if end.base in buffers else end for key, (_, end) in moved.items()
-        }
-        for key, (leaf, _) in moved.items():
-            for d, e in zip(leaf.value.dims, held[key].dims, strict=True):
-                ctx.equal(d, e, f"{key[0]} changes its shape in a loop")
-            store_all(ctx, leaf.value, held[key] if held[key].dtype == leaf.value.dtype else copy_of(ctx, held[key]))
-            ctx.stale.discard(leaf.value.base)
+        for key, (_, end) in moved.items():
+            ctx.use(end.base, key[0])
+        self._freeze(ends, moved, born)
+        left = {key: end for key, (_, end) in moved.items()}
+        while left:  # those first whose buffers hold what no other one still takes
+            taken = {end.base for end in left.values()}
+            key = next((k for k in left if self.leaves[k].value.base not in taken), next(iter(left)))
+            target = self.leaves[key].value
+            for other, end in left.items():
+                if end.base is target.base:
+                    left[other] = materialise(ctx, copy_of(ctx, end))
+            end = left.pop(key)
+            for d, e in zip(target.dims, end.dims, strict=True):
+                ctx.equal(d, e, _changes_its_shape(key[0]))
+            store_all(ctx, target, end if end.dtype == target.dtype else copy_of(ctx, end))
+            ctx.stale.discard(target.base)
         for leaf, end in [pair for _ in moved for pair in moved.values()]:  # one may be the next one's array
             for items in [i for i in ctx.held if end.base in ctx.stands.get(i, ())]:
                 ctx.stand(items, leaf.value.base)
         for (name, _), leaf in self.leaves.items():
             if leaf.kind == "buffer":
                 ctx.use(leaf.value.base, name)
+
+    def _freeze(self, ends: dict[Key, Any], moved: dict[Key, tuple[Leaf, ArrayRef]], born: set[Var]) -> None:
+        """Forbid writes to buffers that may hold one and the same array in the next iteration."""
+        ctx = self.ctx
+        last = {
+            key: ctx.meant(ends[key].base)
+            for key, leaf in self.leaves.items()
+            if leaf.kind == "buffer" and isinstance(ends.get(key), ArrayRef)
+        }
+        buffers = {key: self.leaves[key].value.base for key in last}
+        frozen = {base for base in buffers.values() if base in ctx.frozen}
+        caught: set[Key] = set()
+        while True:
+            more = {
+                key
+                for key, meant in last.items()
+                if ends[key].base in ctx.frozen
+                or ends[key].base in frozen
+                or any(meant & other for k, other in last.items() if k != key and (k in moved or key in moved))
+            }
+            if more == caught:
+                break
+            caught = more
+            frozen |= {buffers[key] for key in caught}
+        inside = born | self._own().keys()
+        self.fresh = {buffers[key] for key in moved if key not in caught and not last[key] - inside}
+        for key in caught:
+            why = f"{key[0]!r} may be the same array as another one since a loop above: copy it before writing to it"
+            ctx.frozen.setdefault(buffers[key], why)
 
     def _check_lists(self, born: set[Var]) -> None:
         """An array that was appended to a list is written to in the next iteration."""
@@ -433,6 +528,8 @@ class Loop:
             elif value is not MISSING:
                 count = len(leaves(value))
                 self.env[name] = _rebuilt(ctx, value, [self.leaves[name, k].after for k in range(count)])
+            if self.entered and name.startswith(flag_of("")) and is_number(self.leaves[name, 0].carries[0].next, True):
+                del self.env[name]
         self._check_uses()
         for plane, root, why in self.shared:
             if plane.base in self.written and root.base in self.written:
@@ -444,6 +541,11 @@ class Loop:
         for base in self.written:
             if base in ctx.frozen and not any(base is p.base for p, _, _ in self.shared):
                 raise ctx.fail(ctx.frozen[base])
+        for base in (
+            self.fresh - {leaf.value.base for leaf in self.leaves.values() if leaf.given} if self.entered else ()
+        ):
+            ctx.frozen.pop(base, None)
+            ctx.stands.pop(base, None)
 
     def _check_uses(self) -> None:
         """Refuse that an iteration reads what stands for an array that the one before has written to."""
@@ -460,43 +562,19 @@ def _rebuilt(ctx: Context, value: Any, parts: list[Any]) -> Any:
     return ctx.note_list(made, ctx.list_of(value)[1], 0) if isinstance(value, (list, ListArray)) else made
 
 
-def _is_later(end: ArrayRef, before: ArrayRef, written: Sequence[Var], body: Block) -> bool:
-    """Whether `end` is a view of an array that the loop writes to, where the variable was another array before."""
-    return bool(end.path) and end.base in written and end.base not in born_in(body) and end.dtype == before.dtype
-
-
-def _is_whole_of(array: ArrayRef, end: ArrayRef) -> bool:
-    """Whether `end` is a window of `array`, an array of its own: ``x = x[k:]``."""
+def _may_be_another(name: str) -> str:
     return (
-        not array.path
-        and end.base is array.base
-        and bool(end.path)
-        and all(s.kind == "index" and all(isinstance(i, Slice) and i.step is None for i in s.items) for s in end.path)
+        f"{name!r} is another array after an iteration, and is written to while it may be the same array as "
+        f"another variable: write {name} = {name}.copy() before writing to it"
     )
 
 
-def _bounds(ctx: Context, end: ArrayRef) -> list[Atom] | None:
-    """Lower and upper bound along each axis of a window of a window …, None if that cannot be said."""
-    found: list[tuple[Atom, Atom]] = [(integer(0), d) for d in ctx.dims(end.base)]
-    for depth, step in enumerate(end.path):
-        if len(step.items) != len(found) or not all(isinstance(i, Slice) and i.step is None for i in step.items):
-            return None
-        for k, (item, (low, high)) in enumerate(zip(step.items, found, strict=True)):
-            lower, upper = item.lower, item.upper
-            if (depth and not _is_plain(lower, 1)) or (depth and not _is_plain(upper, -1)):
-                return None
-            first = low if lower is None else lower if not depth else ctx.let("add", low, lower)
-            last = high if upper is None else upper if not depth else ctx.let("add", high, upper)
-            found[k] = (first, last)
-    return [bound for pair in found for bound in pair]
+def _has_unborn(value: Any) -> bool:
+    return value is not None and any(isinstance(v, Unborn) for v in leaves(value))
 
 
-def _is_plain(bound: Atom | None, sign: int) -> bool:
-    """Whether a bound is left out, or a constant that is counted from the end it belongs to."""
-    return bound is None or (isinstance(bound, Const) and bound.value * sign > 0)
-
-
-def _window(ctx: Context, array: ArrayRef) -> ArrayRef:
-    """The whole of an array, as a view with bounds."""
-    items = [Slice(integer(0), d, None) for d in array.dims]
-    return ctx.view(array, "index", items, array.dims, array.contiguous)
+def _changes_its_shape(name: str) -> str:
+    return (
+        f"{name} changes its shape in a loop: keep it in one array of the largest size and write to {name}[:n], with a "
+        "number n for how much of it is meant"
+    )

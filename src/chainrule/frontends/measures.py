@@ -11,23 +11,25 @@ from chainrule.frontends.recipes import refuse
 __all__: list[str] = []
 
 
-def nansum(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
+def nansum(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     return np.sum(np.where(np.isnan(a), 0.0, a), axis, keepdims=keepdims)
 
 
-def nanmean(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
-    return nansum(a, axis, keepdims) / np.sum(np.asarray(~np.isnan(a)).astype(a.dtype), axis, keepdims=keepdims)
+def nanmean(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
+    return nansum(a, axis, keepdims=keepdims) / np.sum(
+        np.asarray(~np.isnan(a)).astype(a.dtype), axis, keepdims=keepdims
+    )
 
 
-def nanmax(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
+def nanmax(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     return np.max(np.where(np.isnan(a), -np.inf, a), axis, keepdims=keepdims)
 
 
-def nanmin(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
+def nanmin(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     return np.min(np.where(np.isnan(a), np.inf, a), axis, keepdims=keepdims)
 
 
-def cov(m: Any, rowvar: Any = True, bias: Any = False, ddof: Any = None) -> Any:
+def cov(m: Any, *, rowvar: Any = True, bias: Any = False, ddof: Any = None) -> Any:
     if m.ndim != 2:
         return refuse("np.cov: a matrix of variables is expected")
     b = m if rowvar else m.T
@@ -37,8 +39,8 @@ def cov(m: Any, rowvar: Any = True, bias: Any = False, ddof: Any = None) -> Any:
     return d @ np.conj(d.T) / (b.shape[1] - ddof)
 
 
-def corrcoef(x: Any, rowvar: Any = True) -> Any:
-    c = cov(x, rowvar)
+def corrcoef(x: Any, *, rowvar: Any = True) -> Any:
+    c = cov(x, rowvar=rowvar)
     s = np.sqrt(np.diag(c))
     return c / s[:, None] / s
 
@@ -48,6 +50,8 @@ def quantile(x: Any, q: Any) -> Any:
     n = x.shape[0]
     if n == 0 or q < 0 or q > 1:
         raise ValueError("quantiles are asked of an array with elements, and are between 0 and 1")
+    if y[n - 1] != y[n - 1]:
+        return y[n - 1] / 1
     at = q * (n - 1)
     k = min(int(at), n - 1)
     return y[k] + (y[min(k + 1, n - 1)] - y[k]) * (at - k)
@@ -64,22 +68,27 @@ def counted(a: Any, axis: Any) -> Any:
     return a.shape[axis]
 
 
-def var(a: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False) -> Any:
+def var(a: Any, axis: Any = None, dtype: Any = None, *, ddof: Any = 0, keepdims: Any = False) -> Any:
     if dtype is not None:
         return refuse("np.var and np.std with dtype=: convert the array with .astype(...)")
     b = np.asarray(a)
     if b.ndim == 0:
         return 0.0 * b
     d = b - np.mean(b, axis, keepdims=True)
-    return np.sum(np.abs(d) ** 2, axis, keepdims=keepdims) / max(counted(b, axis) - ddof, 0)
+    return np.sum(squared(d), axis, keepdims=keepdims) / max(counted(b, axis) - ddof, 0)
 
 
-def std(a: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False) -> Any:
-    return np.sqrt(np.var(a, axis, dtype, ddof=ddof, keepdims=keepdims))
+def std(a: Any, axis: Any = None, dtype: Any = None, *, ddof: Any = 0, keepdims: Any = False) -> Any:
+    return rooted(np.var(a, axis, dtype, ddof=ddof, keepdims=keepdims))
+
+
+def squared(x: Any) -> Any:
+    """The squares of absolute values; the second derivative of ``np.abs(x) ** 2`` is 0 at 0."""
+    return np.real(x) ** 2 + np.imag(x) ** 2 if x.dtype in (np.complex64, np.complex128) else x * x
 
 
 def root(s: Any) -> Any:
-    return np.sqrt(s) if s > 0 else s
+    return np.sqrt(s) if s > 0 else s * s  # whose derivative is 0 at 0, and NaN at NaN
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
@@ -88,17 +97,17 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
         return np.abs(b)
     if axis is None:
         if ord is None or ord == "fro" or (b.ndim == 1 and ord == 2):
-            return root(np.sum(np.abs(b) ** 2, keepdims=keepdims))
+            return root(np.sum(squared(b), keepdims=keepdims))
         if b.ndim == 1:
             return vector_norm(b, ord, 0, keepdims)
         if b.ndim == 2 and ord == 1:
-            return np.max(np.sum(np.abs(b), 0), keepdims=keepdims)
+            return np.max(np.sum(np.abs(b), 0, keepdims=keepdims), keepdims=keepdims)
         if b.ndim == 2 and ord == np.inf:
-            return np.max(np.sum(np.abs(b), 1), keepdims=keepdims)
+            return np.max(np.sum(np.abs(b), 1, keepdims=keepdims), keepdims=keepdims)
         return refuse("np.linalg.norm: of a matrix the norms None, 'fro', 1 and np.inf are known here")
     if isinstance(axis, tuple):
         if ord is None or ord == "fro":
-            return rooted(np.sum(np.abs(b) ** 2, axis, keepdims=keepdims))
+            return rooted(np.sum(squared(b), axis, keepdims=keepdims))
         return refuse("np.linalg.norm: along several axes the Frobenius norm is known here")
     return vector_norm(b, ord, axis, keepdims)
 
@@ -106,14 +115,14 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
 def rooted(s: Any) -> Any:
     if np.ndim(s) == 0:
         return root(s)
-    return np.where(s > 0, np.sqrt(s), s)
+    return np.where(s == 0, 0.0 * s, np.sqrt(s))
 
 
 def vector_norm(x: Any, ord: Any, axis: Any, keepdims: Any) -> Any:
     if isinstance(ord, str):
         return refuse("np.linalg.norm: the norm of a vector is a number, np.inf or -np.inf")
     if ord is None or ord == 2:
-        return rooted(np.sum(np.abs(x) ** 2, axis, keepdims=keepdims))
+        return rooted(np.sum(squared(x), axis, keepdims=keepdims))
     if ord == np.inf:
         return np.max(np.abs(x), axis, keepdims=keepdims)
     if ord == -np.inf:
@@ -122,7 +131,8 @@ def vector_norm(x: Any, ord: Any, axis: Any, keepdims: Any) -> Any:
         return np.sum(np.asarray(x != 0).astype(x.dtype), axis, keepdims=keepdims)
     if ord == 1:
         return np.sum(np.abs(x), axis, keepdims=keepdims)
-    return np.sum(np.abs(x) ** ord, axis, keepdims=keepdims) ** (1 / ord)
+    s = np.sum(np.abs(x) ** ord, axis, keepdims=keepdims)
+    return np.where(s == 0, 0.0 * s, s ** (1 / ord))
 
 
 def distance(p: Any, q: Any) -> Any:
@@ -132,7 +142,7 @@ def distance(p: Any, q: Any) -> Any:
     return root(s)
 
 
-def average(a: Any, axis: Any = None, weights: Any = None, keepdims: Any = False) -> Any:
+def average(a: Any, axis: Any = None, weights: Any = None, *, keepdims: Any = False) -> Any:
     b = np.asarray(a)
     if weights is None:
         return np.mean(b, axis, keepdims=keepdims)

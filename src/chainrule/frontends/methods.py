@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.frontends import grown, indexing
-from chainrule.frontends.arrays import copy_of, transpose
+from chainrule.frontends.arrays import copied, copy_of, transpose
 from chainrule.frontends.elementwise import apply, cast, describe, materialise
 from chainrule.frontends.library import find
-from chainrule.frontends.library.table import dtype_argument
+from chainrule.frontends.library.table import dtype_argument, flag
 from chainrule.frontends.values import Bound, Either, Grown, Lazy, ListArray, Number, Static, number
 
 __all__ = ["attribute"]
@@ -105,14 +105,18 @@ def _shape(frame: Any, owner: Any) -> Any:
     return find(np.shape)(frame, owner)  # type: ignore[misc]
 
 
+def _part(frame: Any, op: str, a: Any) -> Any:
+    return copied(apply(frame.ctx, op, a, weak=True), a)
+
+
 _PROPERTIES: dict[str, Callable[[Any, Any], Any]] = {
     "shape": _shape,
     "ndim": lambda frame, a: find(np.ndim)(frame, a),  # type: ignore[misc]
     "size": lambda frame, a: find(np.size)(frame, a),  # type: ignore[misc]
     "T": lambda frame, a: a if isinstance(a, Number) else transpose(frame.ctx, a),
     "dtype": lambda frame, a: Static(np.dtype(a.dtype)),
-    "real": lambda frame, a: a if not a.dtype.startswith("complex") else apply(frame.ctx, "real", a, weak=True),
-    "imag": lambda frame, a: apply(frame.ctx, "imag", a, weak=True),
+    "real": lambda frame, a: _part(frame, "real", a) if a.dtype.startswith("complex") else a,
+    "imag": lambda frame, a: _part(frame, "imag", a),
     "flat": lambda frame, a: find(np.ravel)(frame, a),  # type: ignore[misc]
 }
 
@@ -144,6 +148,8 @@ def _transpose(frame: Any, a: Any, *axes: Any) -> Any:
 
 def _astype(frame: Any, a: Any, dtype: Any, copy: Any = None) -> Any:
     kind = dtype_argument(frame.ctx, dtype)
+    if kind == a.dtype and copy is not None and not flag(frame.ctx, copy):
+        return a
     if isinstance(a, Number):
         return cast(frame.ctx, a, kind or a.dtype)
     return cast(frame.ctx, a, kind or a.dtype) if kind != a.dtype else copy_of(frame.ctx, materialise(frame.ctx, a))
@@ -153,6 +159,8 @@ def _item(frame: Any, a: Any, *index: Any) -> Any:
     ctx = frame.ctx
     if isinstance(a, Number):
         return Number(a.atom, weak=True)
+    if len(index) == 1 and a.ndim > 1 and isinstance(index[0], Number):
+        return indexing.subscript(ctx, find(np.ravel)(frame, a), index[0])  # type: ignore[misc]
     if index:
         return indexing.subscript(ctx, a, tuple(index))
     flat = find(np.ravel)(frame, a)  # type: ignore[misc]

@@ -51,19 +51,25 @@ def tied(x: Any, best: Any) -> Any:
 
 
 def largest(x: Any) -> Any:
-    return tied(x, argmax(x))
+    k = argmax(x)
+    if x.dtype == int or x.dtype == bool:
+        return x[k]
+    return tied(x, k)
 
 
 def smallest(x: Any) -> Any:
-    return tied(x, argmin(x))
+    k = argmin(x)
+    if x.dtype == int or x.dtype == bool:
+        return x[k]
+    return tied(x, k)
 
 
-def ptp(x: Any, axis: Any = None, keepdims: Any = False) -> Any:
+def ptp(x: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     return np.max(x, axis, keepdims=keepdims) - np.min(x, axis, keepdims=keepdims)
 
 
 def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8) -> Any:
-    return (np.abs(a - b) <= atol + rtol * np.abs(b)) | (a == b)
+    return ((np.abs(a - b) <= atol + rtol * np.abs(b)) & np.isfinite(b)) | (a == b)
 
 
 def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8) -> Any:
@@ -127,11 +133,17 @@ def median(x: Any) -> Any:
     n = x.shape[0]
     if n == 0:
         raise ValueError("the median of an array without elements")
+    if x.dtype == bool:
+        return median(x.astype(int))
     y = np.sort(x)
+    if y[n - 1] != y[n - 1]:
+        return y[n - 1] / 1
     return (y[(n - 1) // 2] + y[n // 2]) / 2
 
 
 def trace(a: Any, offset: Any = 0) -> Any:
+    if a.dtype == bool:
+        return trace(a.astype(int), offset)
     if a.ndim != 2:
         return refuse("np.trace of an array that is no matrix")
     if offset != 0:
@@ -166,7 +178,7 @@ def slopes(f: Any, axis: Any, h: Any) -> Any:
     return np.moveaxis(y, 0, axis)
 
 
-def cross(a: Any, b: Any, axis: Any = -1) -> Any:
+def cross(a: Any, b: Any, *, axis: Any = -1) -> Any:
     u, v = np.asarray(a), np.asarray(b)
     if u.ndim == 1 and v.ndim == 1:
         if u.shape[0] != 3 or v.shape[0] != 3:
@@ -319,10 +331,6 @@ def diag(a: Any, k: Any = 0) -> Any:
     return d
 
 
-def diagonal(a: Any, offset: Any = 0) -> Any:
-    return diag(a, offset)
-
-
 def tril(a: Any, k: Any = 0) -> Any:
     if a.ndim != 2:
         return refuse("np.tril of an array that is no matrix")
@@ -429,8 +437,10 @@ def append(a: Any, values: Any, axis: Any = None) -> Any:
     return np.concatenate((a, values), axis=axis)
 
 
-def nan_to_num(x: Any, nan: Any = 0.0) -> Any:
-    return np.where(np.isnan(x), nan, np.clip(x, -1.7976931348623157e308, 1.7976931348623157e308))
+def nan_to_num(x: Any, *, nan: Any = 0.0) -> Any:
+    a = np.asarray(x)
+    top = 3.4028234663852886e38 if a.dtype == np.float32 else 1.7976931348623157e308
+    return np.where(np.isnan(a), nan, np.clip(a, -top, top))
 
 
 def arange(start: Any, stop: Any, step: Any) -> Any:
@@ -456,6 +466,10 @@ def logspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, base: A
 
 
 def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True) -> Any:
+    if start * stop <= 0:
+        raise ValueError("np.geomspace: both ends have one sign and are not zero")
+    if start < 0:
+        return -np.exp(np.linspace(np.log(-start), np.log(-stop), num, endpoint))
     return np.exp(np.linspace(np.log(start), np.log(stop), num, endpoint))
 
 

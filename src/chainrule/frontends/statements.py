@@ -17,6 +17,7 @@ from chainrule.frontends import grown, indexing
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import ITEM, apply, describe, materialise, reads, truth
 from chainrule.frontends.expressions import binary, closure, condition, expression, in_place
+from chainrule.frontends.firsts import flag_of, is_flag_of
 from chainrule.frontends.frames import Frame
 from chainrule.frontends.iteration import iterable
 from chainrule.frontends.joins import MISSING, leaves, merge_branches
@@ -234,7 +235,7 @@ def _if(frame: Frame, stmt: ast.If) -> None:
     variables.clear()
     live = frame.live.after.get(stmt) if frame.live else None
     values = {n: (then.get(n, MISSING), orelse.get(n, MISSING)) for n in dict.fromkeys([*then, *orelse])}
-    kept = {n: pair for n, pair in values.items() if live is None or n in live or pair[0] is pair[1]}
+    kept = {n: pair for n, pair in values.items() if live is None or is_flag_of(n) in live or pair[0] is pair[1]}
     for name, (a, b) in kept.items():
         frame.env[name] = (
             a if a is b else merge_branches(ctx, node, name, a, b, functools.partial(_alone, frame, kept, name))
@@ -385,8 +386,9 @@ def _counted(frame: Frame, stmt: ast.For, items: Iterable) -> Callable[[Loop], N
             loop.start()
             assign_to(frame, stmt.target, Number(node.index, weak=True) if items.range else items.item(node.index))
             _block(frame, stmt.body)
-            loop.finish(node.body)
+            loop.finish(node.body, node.index)
         node.carries = loop.carries
+        loop.entered = isinstance(items.count, Const) and items.count.value > 0
         reserve_before(ctx, node, items.count)
         ctx.builder.emit(node)
 
@@ -409,7 +411,7 @@ def _guarded(frame: Frame, stmt: ast.For, items: Iterable, guard: ast.expr) -> C
             loop.start()
             assign_to(frame, stmt.target, items.item(k.param))
             _block(frame, stmt.body)
-            loop.finish(body)
+            loop.finish(body, k.param)
             k.next = ctx.let("add", k.param, integer(1), hint="k")
         ctx.builder.emit(While(head, test, body, [*loop.carries, k]))
 
@@ -428,6 +430,7 @@ def _loop(frame: Frame, stmt: ast.For | ast.While, names: list[str], read: Calla
     for name in names:
         if name not in wanted:  # read by nobody any more
             frame.env.pop(name, None)
+            frame.env.pop(flag_of(name), None)
 
 
 def _unrolled(frame: Frame, stmt: ast.For, guard: ast.expr | None, items: list[Any]) -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "Bottom",
     "Closure",
     "Conflict",
+    "Copied",
     "Either",
     "Grown",
     "Item",
@@ -112,6 +113,11 @@ class Either(Lazy):
 
     An array made of it is a copy that stands for both.
     """
+
+
+@dataclass(eq=False, slots=True)
+class Copied(Either):
+    """What NumPy makes a view of and programs here a copy: ``z.real``, a diagonal. The copy stands for the array."""
 
 
 @dataclass(eq=False, slots=True)
@@ -213,9 +219,13 @@ class Iterable(Value):
 
 @dataclass(eq=False, slots=True)
 class Conflict(Value):
-    """A variable that has no one meaning here; using it is refused for this reason."""
+    """A variable that has no one meaning here; using it is refused for this reason.
+
+    `present` is what it is on the one path that assigns it.
+    """
 
     reason: str
+    present: Any = None
 
 
 class Bottom(Value):

@@ -3,14 +3,18 @@
 Scalars have a tangent if they are active (see `activity`), none where it is a structural zero; active arrays
 have a shadow array, made where they are made, viewed and copied as they are, written to where they are. Several
 directions at once share the primals. The result is an ordinary program, which can be transformed again.
+
+Of what a test selects the tangent is a structural zero where the test fails, and stays one behind partials that are
+infinite there: known are the tests of the numbers of a block, not those of what is carried or in memory.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from chainrule.ir.build import Builder, constant
+from chainrule.ir.build import FALSE, TRUE, Builder, constant
 from chainrule.ir.nodes import (
     AddInto,
     Alloc,
@@ -19,6 +23,7 @@ from chainrule.ir.nodes import (
     Block,
     Call,
     Carry,
+    Const,
     Copy,
     For,
     Function,
@@ -40,9 +45,16 @@ from chainrule.ir.nodes import (
 )
 from chainrule.ir.walk import defines, find_writes, is_number, nodes_of, settle_writes
 from chainrule.transforms.activity import called_by, find_active, is_float
-from chainrule.transforms.partials import array_tangent, convert, operands_of, partial, push
+from chainrule.transforms.partials import Partial, array_tangent, convert, operands_of, partial, push
 
 __all__ = ["jvp"]
+
+# Their partial derivatives are finite where their operands are; so are those of powers with these exponents.
+_TAME = frozenset(
+    {"absolute", "arcsinh", "arctan", "copysign", "cos", "fabs", "hypot", "logaddexp", "logaddexp2", "logistic"}
+    | {"multiply", "norm.root", "sin", "square", "tan", "tanh"}
+)
+_POWERS = frozenset({"float_power", "pow", "power"})
 
 
 def jvp(function: Function, active: Sequence[bool], *others: Sequence[bool]) -> Function:
@@ -107,6 +119,8 @@ class _Writer:
         self.build = Builder()
         self.directions: list[dict[Atom, Atom]] = [{} for _ in range(directions)]
         self.dots = self.directions[0]  # the tangents in the direction that is being written
+        self.lives: dict[Atom, Atom] = {}  # where a tangent is no structural zero
+        self.bare: dict[Atom, Atom] = {}  # what it is there
 
     # -- tangents
 
@@ -222,15 +236,73 @@ class _Writer:
         if not given:
             return None
         if node.op == "cast":
-            return convert(build, given[0][1], out.dtype)
+            tangent = given[0][1]
+            made = convert(build, tangent, out.dtype)
+            if made is not tangent:
+                self.restrict(made, self.live(tangent))
+            return made
         if node.op == "where":
-            return build.let("where", args[0], self.number(args[1]), self.number(args[2]))
+            return self.where(*args)
         total: Atom | None = None
+        lives: list[Atom] = []
+        shares = 0  # of what is all of it selected from; they sum to one
         for k, tangent in given:
             rule = partial(node.op, k, operands_of(args))
             if rule is not None:
-                total = self.sum(total, push(build, rule, (node.out, *args), tangent, out))
+                term = self.term(node, k, rule, tangent)
+                lives.append(self.live(term))
+                shares += rule.structural and tangent not in self.lives
+                total = self.sum(total, term)
+        if lives and not 1 < shares == len(args):
+            self.restrict(total, functools.reduce(lambda x, y: build.let("logical_or", x, y), lives))
         return total
+
+    def term(self, node: Let, index: int, rule: Partial, tangent: Atom) -> Atom:
+        """What the `tangent` of an argument contributes to that of the result."""
+        build, values, live = self.build, (node.out, *node.args), self.live(tangent)
+        if rule.structural:
+            share = build.inline(rule.function, values)[0]
+            live = build.let("logical_and", live, build.let("not_equal", share, constant(0, share.type.dtype)))
+        masked = live != TRUE and any(rule.reads) and not (rule.structural or _is_tame(node, index))
+        moved = self.bare.get(tangent, tangent) if masked else tangent
+        made = push(build, rule, values, moved, Scalar(node.out.type.dtype))
+        if masked:
+            made = build.let("where", live, made, constant(0, made.type.dtype))
+        if made is not tangent:
+            self.restrict(made, live)
+        return made
+
+    def where(self, test: Atom, then: Atom, orelse: Atom) -> Atom:
+        sides = self.number(then), self.number(orelse)
+        live = self.either(test, *map(self.live, sides))
+        made = self.build.let("where", test, *sides)
+        self.restrict(made, live)
+        return made
+
+    # -- structural zeros
+
+    def live(self, tangent: Atom) -> Atom:
+        """Where `tangent` is no structural zero."""
+        return FALSE if is_number(tangent, 0) else self.lives.get(tangent, TRUE)
+
+    def restrict(self, tangent: Atom | None, live: Atom) -> None:
+        """Where `live` is false `tangent`, if it was made just now, is a structural zero."""
+        if isinstance(tangent, Var) and tangent not in self.lives and live != TRUE:
+            self.lives[tangent] = live
+            made = self.build.definition(tangent)
+            if made is not None and made.op == "where" and is_number(made.args[2], 0):
+                self.bare[tangent] = made.args[1]
+            elif made is not None and made.op == "where" and is_number(made.args[1], 0):
+                self.bare[tangent] = made.args[2]
+
+    def either(self, test: Atom, then: Atom, orelse: Atom) -> Atom:
+        """`then` where `test` is true, `orelse` elsewhere."""
+        build = self.build
+        if then == TRUE and orelse == TRUE:
+            return TRUE
+        yes = build.let("logical_and", test, then)
+        no = build.let("logical_and", build.let("logical_not", test), orelse)
+        return build.let("logical_or", yes, no)
 
     def sum(self, total: Atom | None, term: Atom) -> Atom:
         """`total` + `term`; the sum of arrays is the first of them, which nothing else knows of."""
@@ -327,6 +399,10 @@ class _Writer:
                 if m.out in self.active and (m.then in self.dots or m.orelse in self.dots):
                     sides = [self.dots[a] if isinstance(a.type, Array) else self.number(a) for a in (m.then, m.orelse)]
                     merges.append(Merge(self.dot(m.out), *sides))
+                    lives = [self.live(s) for s in sides]
+                    if not isinstance(m.out.type, Array) and lives != [TRUE, TRUE]:
+                        merges.append(Merge(Var("live", TRUE.type), *lives))
+                        self.restrict(merges[-2].out, merges[-1].out)
         self.build.emit(If(node.test, then, orelse, merges))
 
     def loop(self, node: For | While) -> None:
@@ -340,6 +416,14 @@ class _Writer:
             self.build.emit(For(node.index, node.lower, node.upper, node.step, body, carries))
         else:
             self.build.emit(While(node.head, node.test, body, carries))
+
+
+def _is_tame(node: Let, index: int) -> bool:
+    """Whether the partial derivative in that argument is finite where the operands are."""
+    if node.op in _POWERS:
+        exponent = node.args[1]
+        return index == 0 and isinstance(exponent, Const) and exponent.value >= 1
+    return node.op in _TAME
 
 
 _STATEMENTS: dict[type[Node], Any] = {

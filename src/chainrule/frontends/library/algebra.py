@@ -156,6 +156,8 @@ def _inner(frame: Any, a: Any, b: Any) -> Any:
     a, b = array_of(ctx, a), array_of(ctx, b)
     if isinstance(a, Number) or isinstance(b, Number):
         return apply(ctx, "multiply", a, b)
+    if b.ndim > 2:
+        return _tensordot(frame, a, b, (number(-1), number(-1)))
     return matmul(ctx, a, transpose(ctx, b) if b.ndim == 2 else b)
 
 
@@ -220,6 +222,8 @@ def _einsum(frame: Any, subscripts: Any, *operands: Any) -> Any:
     names = inputs.split(",")
     if not arrow:
         output = "".join(sorted(c for c in set(inputs) - {","} if inputs.count(c) == 1))
+    if len(set(output)) < len(output) or not set(output) <= set(inputs) - {","}:
+        raise ctx.fail(f"einsum of {text!r}: each index of the result is one of an operand, and stands there once")
     if not inputs.replace(",", "").isalpha() or len(names) != len(operands):
         raise ctx.fail(f"einsum of {text!r}: write the indices of every operand as letters")
     values = [array_of(ctx, v) for v in operands]

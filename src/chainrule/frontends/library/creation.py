@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from chainrule.frontends import iteration, recipes
-from chainrule.frontends.arrays import array_of, copy_of
+from chainrule.frontends.arrays import array_of, copy_of, reshape
 from chainrule.frontends.elementwise import cast, element, materialise, reads
 from chainrule.frontends.library.table import (
     dtype_argument,
+    flag,
     handles,
+    is_none,
     run,
     shape_argument,
 )
@@ -21,18 +23,26 @@ from chainrule.ir.build import constant
 # -- making arrays ------------------------------------------------------------------------------------
 
 
-@handles(np.array, np.asarray, np.ascontiguousarray, np.asfortranarray, np.copy)
+@handles(np.array)
 def _array(frame: Any, a: Any, dtype: Any = None, *, copy: Any = None) -> Any:
     ctx = frame.ctx
+    if copy is not None and (is_none(copy) or not flag(ctx, copy)):
+        raise ctx.fail("np.array with copy= other than True: write np.asarray")
     value = array_of(ctx, a, dtype_argument(ctx, dtype))
     if isinstance(value, Number):
         return Number(value.atom)
     return copy_of(ctx, value) if isinstance(value, ArrayRef) and value is a else value
 
 
-handles(np.asarray, np.ascontiguousarray)(
-    lambda frame, a, dtype=None: array_of(frame.ctx, a, dtype_argument(frame.ctx, dtype))
-)
+handles(np.asarray)(lambda frame, a, dtype=None: array_of(frame.ctx, a, dtype_argument(frame.ctx, dtype)))
+handles(np.copy)(lambda frame, a: _array(frame, a))
+
+
+@handles(np.ascontiguousarray, np.asfortranarray)
+def _laid_out(frame: Any, a: Any, dtype: Any = None) -> Any:
+    """The array itself if its elements follow each other, else a copy that may not be written to."""
+    value = array_of(frame.ctx, a, dtype_argument(frame.ctx, dtype))
+    return reshape(frame.ctx, value, value.dims) if isinstance(value, ArrayRef) else value
 
 
 def _filled(frame: Any, shape: Any, value: Any, dtype: str | None) -> Any:
@@ -120,6 +130,8 @@ def _arange(frame: Any, *args: Any, dtype: Any = None) -> Any:
         r = iteration.range_of(ctx, list(args))
         value = Lazy("int64", (r.count,), lambda i: r.item(i[0]).atom, ())
         return materialise(ctx, value if kind is None else cast(ctx, value, kind))
+    if kind not in (None, "float64"):
+        raise ctx.fail(f"np.arange of numbers that are not integers, with dtype {kind}: convert it with .astype")
     start, stop, step = (number(0), args[0], number(1)) if len(args) == 1 else (*args, number(1))[:3]
     return run(frame, recipes.arange, *(cast(ctx, a, "float64") for a in (start, stop, step)))
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.frontends import indexing, measures
-from chainrule.frontends.arrays import array_of
+from chainrule.frontends.arrays import array_of, copied, copy_of
 from chainrule.frontends.elementwise import apply, cast, materialise
 from chainrule.frontends.library.reductions import product
 from chainrule.frontends.library.shapes import ravel
@@ -20,7 +20,7 @@ from chainrule.frontends.library.table import (
     known_int,
     run,
 )
-from chainrule.frontends.values import Number, Static, number
+from chainrule.frontends.values import ArrayRef, Number, Static, number
 from chainrule.ir.walk import is_number
 
 # -- elementwise --------------------------------------------------------------------------------------
@@ -82,7 +82,9 @@ def _clip(frame: Any, a: Any, a_min: Any = None, a_max: Any = None, *, min: Any 
     value = array_of(frame.ctx, a)
     if low is not None and not is_none(low):
         value = one(frame, "maximum", value, low)
-    return value if high is None or is_none(high) else one(frame, "minimum", value, high)
+    if high is not None and not is_none(high):
+        return one(frame, "minimum", value, high)
+    return copy_of(frame.ctx, value) if isinstance(value, ArrayRef) and value is a else value
 
 
 @handles(np.round, np.around)
@@ -93,6 +95,11 @@ def rounded(frame: Any, a: Any, decimals: Any = None) -> Any:
     return apply(
         frame.ctx, "divide", one(frame, "rint", apply(frame.ctx, "multiply", array_of(frame.ctx, a), scale)), scale
     )
+
+
+def _real(frame: Any, val: Any) -> Any:
+    value = array_of(frame.ctx, val)
+    return copied(one(frame, "real", value), value) if value.dtype.startswith("complex") else value
 
 
 _MATH = {
@@ -149,17 +156,25 @@ def _fsum(frame: Any, a: Any) -> Any:
 handles(math.dist)(lambda frame, p, q: run(frame, measures.distance, p, q))
 
 for _function, _op in (
-    (np.true_divide, "divide"),
-    (np.pow, "power"),
     (np.abs, "absolute"),
     (np.fabs, "absolute"),
     (np.angle, "angle"),
-    (np.real, "real"),
-    (np.imag, "imag"),
     (np.conj, "conjugate"),
     (np.sinc, "sinc"),
 ):
-    handles(_function)(lambda frame, *args, _op=_op: one(frame, _op, *args))
+    handles(_function)(lambda frame, x, *, _op=_op: one(frame, _op, x))
+handles(np.imag)(lambda frame, val: copied(one(frame, "imag", val), val))
+handles(np.real)(_real)
+handles(np.true_divide)(lambda frame, x1, x2: one(frame, "divide", x1, x2))
+handles(np.pow)(lambda frame, x1, x2: one(frame, "power", x1, x2))
+
+
+@handles(np.ldexp)
+def _ldexp(frame: Any, x1: Any, x2: Any) -> Any:
+    value = array_of(frame.ctx, x1)
+    kind = value.dtype if value.dtype.startswith("float") else "float64"
+    power = one(frame, "exp2", cast(frame.ctx, array_of(frame.ctx, x2), kind))
+    return one(frame, "multiply", cast(frame.ctx, value, kind), power)
 
 
 def _outer(op: str) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.frontends import indexing, recipes
 from chainrule.frontends.arrays import array_of, reshape, transpose
 from chainrule.frontends.context import Context
-from chainrule.frontends.elementwise import apply, load, materialise
+from chainrule.frontends.elementwise import apply, cast, load, materialise
 from chainrule.frontends.library.shapes import at_least, concatenate
 from chainrule.frontends.library.table import find, handles, is_none, known_int
 from chainrule.frontends.values import Lazy, ListArray, Number, Slicing, Static, number
@@ -150,6 +150,8 @@ def _pad(frame: Any, array: Any, pad_width: Any, mode: Any = None, *, constant_v
 def _gradient(frame: Any, f: Any, *varargs: Any, axis: Any = None) -> Any:
     ctx = frame.ctx
     value = materialise(ctx, array_of(ctx, f))
+    if value.dtype in ("bool", "int64"):
+        value = materialise(ctx, cast(ctx, value, "float64"))
     given = tuple(range(value.ndim)) if axis is None or is_none(axis) else axis
     axes = [
         a if isinstance(a, int) else known_int(ctx, a, "axis")

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.frontends import indexing, measures, recipes
-from chainrule.frontends.arrays import array_of, reshape, stacked, transpose
+from chainrule.frontends.arrays import array_of, copied, reshape, stacked, transpose
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, cast, load, materialise, reads
+from chainrule.frontends.library.shapes import ravel
 from chainrule.frontends.library.table import (
     axes_argument,
     dtype_argument,
@@ -187,8 +188,6 @@ _along(np.min, np.amin, recipe=recipes.smallest)
 _along(np.argmax, recipe=recipes.argmax)
 _along(np.argmin, recipe=recipes.argmin)
 _along(np.median, recipe=recipes.median)
-_along(np.cumsum, recipe=recipes.cumsum)
-_along(np.cumprod, recipe=recipes.cumprod)
 
 
 for _reduce, _whole in (
@@ -208,6 +207,16 @@ for _reduce, _whole in (
             keepdims=number(False) if keepdims is None else keepdims,
         )
     )
+
+
+def _running(frame: Any, recipe: Callable[..., Any], a: Any, axis: Any) -> Any:
+    """Sums and products up to each element; of truth values they are integers."""
+    value = array_of(frame.ctx, a)
+    if value.dtype == "bool" and recipe in (recipes.cumsum, recipes.cumprod):
+        value = cast(frame.ctx, value, "int64")
+    return along(frame, recipe, value, axis)
+
+
 _RUNNING: tuple[tuple[Any, Callable[..., Any]], ...] = (
     (np.add.accumulate, recipes.cumsum),
     (np.multiply.accumulate, recipes.cumprod),
@@ -216,8 +225,10 @@ _RUNNING: tuple[tuple[Any, Callable[..., Any]], ...] = (
 )
 for _accumulate, _recipe in _RUNNING:
     handles(_accumulate)(
-        lambda frame, a, axis=None, _recipe=_recipe: along(frame, _recipe, a, number(0) if axis is None else axis)
+        lambda frame, a, axis=None, _recipe=_recipe: _running(frame, _recipe, a, number(0) if axis is None else axis)
     )
+handles(np.cumsum)(lambda frame, a, axis=None: _running(frame, recipes.cumsum, a, axis))
+handles(np.cumprod)(lambda frame, a, axis=None: _running(frame, recipes.cumprod, a, axis))
 
 
 def _of_variables(function: Any, recipe: Callable[..., Any]) -> None:
@@ -285,8 +296,6 @@ _WRITTEN: tuple[tuple[Any, Callable[..., Any]], ...] = (
     (np.polyval, recipes.polyval),
     (np.trapezoid, recipes.trapezoid),
     (np.meshgrid, recipes.meshgrid),
-    (np.diag, recipes.diag),
-    (np.diagonal, recipes.diagonal),
     (np.tril, recipes.tril),
     (np.triu, recipes.triu),
     (np.roll, recipes.roll),
@@ -306,10 +315,32 @@ _WRITTEN: tuple[tuple[Any, Callable[..., Any]], ...] = (
     (np.logspace, recipes.logspace),
     (np.geomspace, recipes.geomspace),
     (np.digitize, recipes.digitize),
-    (np.ediff1d, recipes.diff),
     (np.repeat, recipes.repeat),
     (np.append, recipes.append),
     (np.nan_to_num, recipes.nan_to_num),
 )
 for _function, _recipe in _WRITTEN:
     handles(_function)(lambda frame, *args, _recipe=_recipe, **kwargs: run(frame, _recipe, *args, **kwargs))
+
+
+def _diagonal(frame: Any, a: Any, offset: Any = None) -> Any:
+    """A diagonal: a view for NumPy, which may not be written to, and a copy here; or the matrix that has it."""
+    ctx = frame.ctx
+    value = materialise(ctx, array_of(ctx, a))
+    k = number(0) if offset is None else offset
+    if isinstance(value, Number) or value.ndim != 2:
+        return run(frame, recipes.diag, value, k)
+    down = ctx.let("maximum", ctx.let("negative", k.atom), integer(0))
+    right = ctx.let("maximum", k.atom, integer(0))
+    rows, columns = ctx.let("subtract", value.dims[0], down), ctx.let("subtract", value.dims[1], right)
+    n = ctx.let("maximum", ctx.let("minimum", rows, columns), integer(0), hint="n")
+
+    def at(i: tuple[Atom, ...]) -> Atom:
+        return load(ctx, value, (ctx.let("add", i[0], down), ctx.let("add", i[0], right)))
+
+    return copied(Lazy(value.dtype, (n,), at, (value,)), value)
+
+
+handles(np.diagonal)(_diagonal)
+handles(np.diag)(lambda frame, v, k=None: _diagonal(frame, v, k))
+handles(np.ediff1d)(lambda frame, ary: run(frame, recipes.diff, ravel(frame, ary)))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.frontends import indexing
-from chainrule.frontends.arrays import array_of, reshape, stacked, transpose
+from chainrule.frontends.arrays import array_of, copied, reshape, stacked, transpose
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, element, load, materialise, reads
 from chainrule.frontends.grown import filled
@@ -238,7 +238,7 @@ def _broadcast_to(frame: Any, a: Any, shape: Any) -> Any:
     if not isinstance(value, Number):
         for d, e in zip(reversed(value.dims), reversed(dims), strict=False):
             ctx.fits(d, e, "operands could not be broadcast together")
-    return Lazy(value.dtype, dims, lambda i: element(ctx, value, i, dims), reads(value))
+    return copied(Lazy(value.dtype, dims, lambda i: element(ctx, value, i, dims), reads(value)), value)
 
 
 @handles(np.add.at)

@@ -89,6 +89,8 @@ def axes_argument(ctx: Context, axis: Any, ndim: int) -> tuple[int, ...]:
     axes = tuple(known_int(ctx, a, "axis") for a in parts)
     if any(not -ndim <= a < ndim for a in axes):
         raise ctx.fail(f"axis {axes} of an array with {ndim} dimensions")
+    if len({a % ndim for a in axes}) < len(axes):
+        raise ctx.fail(f"axis {axes} names an axis twice")
     return tuple(sorted(a % ndim for a in axes))
 
 
