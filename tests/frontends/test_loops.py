@@ -452,9 +452,30 @@ def never_in_the_first_iteration(a, v):
     return total
 
 
-@pytest.mark.parametrize(
-    "f", [never, never_by_a_branch, never_by_a_while_loop, never_by_a_break, never_in_the_first_iteration]
-)
+def never_a_number(a, v):
+    for k in range(len(v) - 3):
+        last = v[k] * 2.0
+    return last * last
+
+
+def never_an_index(a, v):
+    for k in range(len(v) - 3):
+        v[k] = 1.0
+    return v[0] * k
+
+
+def never_a_number_by_a_branch(a, v):
+    for k in range(len(v)):
+        if v[k] > 4:
+            last = v[k] * k
+    return last
+
+
+NEVER = [never, never_by_a_branch, never_by_a_while_loop, never_by_a_break, never_in_the_first_iteration]
+NEVER += [never_a_number, never_an_index, never_a_number_by_a_branch]
+
+
+@pytest.mark.parametrize("f", NEVER)
 @pytest.mark.parametrize("backend", ["interpreter", "python"])
 def test_a_variable_that_no_iteration_has_assigned(f: Callable[..., float], backend: str) -> None:
     with pytest.raises(UnboundLocalError) as expected:

@@ -1,7 +1,7 @@
-"""Arrays that are first assigned in a loop and read in a later iteration, or after the loop.
+"""Variables that are first assigned in a loop and read in a later iteration, or after the loop.
 
-They get a buffer before the loop as other arrays do; its extents are what the body computes, computed before the loop,
-which is possible where they follow from what is known there. A flag says whether an iteration has assigned the
+Arrays get a buffer before the loop as others do; its extents are what the body computes, computed before the loop,
+which is possible where they follow from what is known there. Numbers are just carried. A flag says whether an iteration has assigned the
 variable; reading asks for it, unless that is known, and raises what Python raises. The flag is a variable of its own,
 which branches and loops carry as any other number.
 """

@@ -120,7 +120,7 @@ class Loop:
     ) -> None:
         self.ctx, self.env, self.plan, self.alone = ctx, env, plan, alone
         self.before = {n: env.get(n, plan.missing.get(n, MISSING)) for n in names}
-        for flag in [flag_of(n) for n in names if flag_of(n) in env or _has_unborn(plan.missing.get(n))]:
+        for flag in [flag_of(n) for n in names if flag_of(n) in env or n in plan.missing]:
             self.before[flag] = env.get(flag, Number(boolean(False)))
         self.outer = ctx.builder.block
         self.leaves: dict[Key, Leaf] = {}
@@ -567,10 +567,6 @@ def _may_be_another(name: str) -> str:
         f"{name!r} is another array after an iteration, and is written to while it may be the same array as "
         f"another variable: write {name} = {name}.copy() before writing to it"
     )
-
-
-def _has_unborn(value: Any) -> bool:
-    return value is not None and any(isinstance(v, Unborn) for v in leaves(value))
 
 
 def _changes_its_shape(name: str) -> str:
