@@ -108,7 +108,7 @@ class _Guards:
             elif flow.follows(node) or touched.meets(node, self.roots):
                 break
         taken = self._needed(nodes, taken)
-        if not taken:
+        if not taken or any(guard.test in defines(n) for n in nodes[taken[-1] :]):
             return
         self.found = True
         moved = [nodes[k] for k in taken]
