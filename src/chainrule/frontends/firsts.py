@@ -1,9 +1,9 @@
 """Variables that are first assigned in a loop and read in a later iteration, or after the loop.
 
 Arrays get a buffer before the loop as others do; its extents are what the body computes, computed before the loop,
-which is possible where they follow from what is known there. Numbers are just carried. A flag says whether an iteration has assigned the
-variable; reading asks for it, unless that is known, and raises what Python raises. The flag is a variable of its own,
-which branches and loops carry as any other number.
+which is possible where they follow from what is known there. Numbers are just carried. A flag says whether an
+iteration has assigned the variable; reading asks for it, unless that is known, and raises what Python raises. The flag
+is a variable of its own, which branches and loops carry as any other number.
 """
 
 from __future__ import annotations
