@@ -33,10 +33,15 @@ def load(monkeypatch):
     for name, module in list(sys.modules.items()):  # other modules of these names may have been imported
         if name.partition(".")[0] in ours and str(BENCHMARKS) not in (getattr(module, "__file__", None) or ""):
             monkeypatch.delitem(sys.modules, name)
-    environment = dict(os.environ)
-    yield importlib.import_module
-    os.environ.clear()
-    os.environ.update(environment)
+
+    def imported(name):
+        environment = dict(os.environ)
+        module = importlib.import_module(name)
+        os.environ.clear()  # numbers of threads, which may not change once there are some
+        os.environ.update(environment)
+        return module
+
+    return imported
 
 
 def test_eager_measures_every_case(load):

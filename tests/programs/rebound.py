@@ -287,3 +287,18 @@ def the_row_that_was_found(a):
             found = row * 2
             break
     return found @ a[0]
+
+
+@program(V4, V4, tags="rebound branch closure mask write")
+def a_name_for_a_closure_that_nobody_calls(x, y):
+    y = y.copy()
+    for e in x:
+        if e > 0:
+            v = y
+
+            def shifted(p):
+                return p + v
+
+            k = y > 0.2
+            v[k] = 0.7 * e
+    return np.sum(y) * x[0]

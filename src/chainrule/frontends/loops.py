@@ -308,7 +308,7 @@ class Loop:
         """Make the buffers of arrays that have no value before the loop; False if it is not known how large."""
         promised = self.ctx.promised
         for key, leaf in self.leaves.items():
-            if (leaf.first or leaf.given) and ends[key].var is not leaf.value.var:
+            if (leaf.first or leaf.given) and key in ends and ends[key].var is not leaf.value.var:
                 promised[leaf.value.var].append(ends[key].dims)
         left = {key: leaf.value for key, leaf in self.leaves.items() if leaf.first}
         own = [*own, *[c.param for c in self.carries]]
