@@ -534,3 +534,14 @@ def two_coupled_recurrences(c, n):
             h = h * g_new + c[0]
         g = g_new
     return h - g
+
+
+@program([[3.0, 0.2], [0.5, 2.5]], tags="while head view reduction")
+def halved_until_all_are_small(x):
+    x = x.copy()
+    s = 0.0
+    for i in range(x.shape[0]):
+        while np.max(x[i]) > 1 and np.sum(x.reshape(4)[1:]) > 0.1:
+            x[i] *= 0.5
+            s += x[i, 0]
+    return s + np.sum(x)

@@ -162,6 +162,9 @@ class Accesses:
             self._enter(node)
 
     def _enter(self, node: Node) -> None:
+        if any(isinstance(a.type, Array) and a not in self.places.places for a in reads(node)):  # of a loop's head
+            self.known = False
+            return
         match node:
             case Load(array=array):
                 self._cell(node, array)
@@ -218,6 +221,8 @@ class Accesses:
 
     def _own(self, index: Sequence[Atom]) -> Iterator[tuple[object, ...]]:
         for k, atom in enumerate(index):
+            if isinstance(atom, Var) and atom not in self.places.places:  # of a loop's head
+                continue
             form = self.indices.form(atom)
             factor = form.terms.get(self.loop.index)
             if factor and self._fixed(form) and self.indices.not_negative(atom):

@@ -58,7 +58,7 @@ class _Fuser:
         self.lasting = returned | set(self.places.reserved)
         self.lasting |= set(self.places.merged.values())
         for node in nodes_of(function.body):
-            if not isinstance(node, (Dim, View, If, For, While)):
+            if node in self.places.positions and not isinstance(node, (Dim, View, If, For, While)):
                 for atom in reads(node):
                     if isinstance(atom, Var) and _is_array(atom):
                         self.users.setdefault(self.places.memory(atom), set()).add(node)
