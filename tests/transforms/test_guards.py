@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from chainrule.ir.build import FLOAT, INT, Builder, constant, integer
+from chainrule.ir.check import check
 from chainrule.ir.evaluate import evaluate
-from chainrule.ir.nodes import For, Function, If
+from chainrule.ir.nodes import Array, Block, For, Function, If, Merge, Reserve, Scalar, Var
 from chainrule.ir.walk import nodes_of
 from chainrule.transforms.activity import is_float
 from chainrule.transforms.forward import jvp
+from chainrule.transforms.guards import Guard, guarded
 from chainrule.transforms.reverse import vjp
 from chainrule.transforms.simplify import simplify
 from tests.transforms.differences import check_vjp
@@ -141,3 +144,43 @@ def test_random_choices(first: int) -> None:
         np.testing.assert_allclose(
             np.sum(evaluate(vjp(primal, [True]), [_X, 1.0])[-1] * v), change, rtol=1e-12, atol=1e-12
         )
+
+
+def test_what_moves_sees_the_arrays_as_they_were() -> None:
+    """A loop that reads an array whole stays before a store to it, so that nothing is gathered behind the store."""
+    a, s = Var("a", Array("float64", 1)), Var("s", Array("float64", 1))
+    t, x, z = Var("t", Scalar("bool")), Var("x", FLOAT), Var("z", FLOAT)
+    build = Builder()
+    build.emit(If(t, Block(), Block(), [Merge(z, x, constant(0.0))]))
+
+    def loop(copied: bool) -> None:
+        i = Var("i", INT)
+        with build.inside(Block()) as body:
+            source = build.copy(a) if copied else s
+            value = build.load(source, i) if copied else constant(2.0)
+            build.increment(s, [i], build.let("multiply", z, value))
+        build.emit(For(i, integer(0), integer(2), integer(1), body))
+
+    loop(copied=True)
+    build.store(a, [integer(0)], constant(9.0))
+    loop(copied=False)
+    function = Function("f", (t, x, a, s), build.block, ())
+    made = check(guarded(function, {z: Guard(t, True)}))
+    assert made is not function
+    for test in (True, False):
+        results = []
+        for f in (function, made):
+            arrays = np.array([1.0, 2.0]), np.zeros(2)
+            evaluate(f, [test, 3.0, *arrays])
+            results.append(np.concatenate(arrays))
+        np.testing.assert_array_equal(*results)
+
+
+def test_branches_are_not_joined_over_the_extent_of_what_the_first_makes_longer() -> None:
+    t, build = Var("t", Scalar("bool")), Builder()
+    array, found = build.alloc("float64", [integer(1)], 0.0), Var("found", INT)
+    build.emit(If(t, Block([Reserve(array, integer(5))]), Block()))
+    length = build.dim(array, 0)
+    build.emit(If(t, Block(), Block(), [Merge(found, length, integer(0))]))
+    function = Function("f", (t,), build.block, (found,))
+    assert evaluate(check(simplify(function)), [True]) == evaluate(function, [True]) == (5,)

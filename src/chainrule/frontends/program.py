@@ -86,31 +86,28 @@ def read_program(
     """
     lists: dict[Any, Any] = {}
     while True:
+        ctx = Context()
+        ctx.stretches, ctx.lists = stretches, lists
+        ctx.jvp, ctx.vjp = jvp, vjp
+        ctx.parsed, ctx.node = parsed, parsed.node
         try:
-            return _read(target, args, kwargs, parsed, names, jvp, vjp, sizes, stretches, lists)
+            return _read(ctx, parsed, target, args, kwargs, names, sizes)
         except Again:
             continue
 
 
 def _read(
+    ctx: Context,
+    parsed: Parsed,
     target: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    parsed: Parsed,
     names: tuple[str, ...],
-    jvp: Callable[..., Function],
-    vjp: Callable[..., Function],
     sizes: Sequence[Size],
-    stretches: bool,
-    lists: dict[Any, Any],
 ) -> Program:
-    ctx = Context()
-    ctx.stretches, ctx.lists = stretches, lists
-    ctx.jvp, ctx.vjp = jvp, vjp
     ctx.language = Language(
         calls.call, expressions.expression, statements.read_body, statements.assign_to, expressions.condition
     )
-    ctx.parsed, ctx.node = parsed, parsed.node
     frame = Frame(ctx, parsed, None)
     params: list[Var] = []
     values = [_argument(ctx, a, names[k] if k < len(names) else "x", params) for k, a in enumerate(args)]

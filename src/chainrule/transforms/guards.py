@@ -24,7 +24,6 @@ from chainrule.ir.nodes import (
     If,
     Incr,
     Let,
-    Load,
     Merge,
     Node,
     Scalar,
@@ -33,7 +32,7 @@ from chainrule.ir.nodes import (
     While,
 )
 from chainrule.ir.walk import acts, blocks, defines, effects, nodes_of, reads, roots_of
-from chainrule.transforms.simplify.walk import Substitution
+from chainrule.transforms.simplify.walk import Substitution, inside
 
 __all__ = ["Guard", "guarded"]
 
@@ -75,17 +74,9 @@ class _Guards:
             for guard, group in self._groups(nodes[at]):
                 self._gather(nodes, at, guard, group)
             if nodes[at] not in self.made:
-                nodes[at] = self._inner(nodes[at])
+                nodes[at] = inside(nodes[at], self.block)
             at += 1
         return Block(nodes)
-
-    def _inner(self, node: Node) -> Node:
-        match node:
-            case If(then=then, orelse=orelse):
-                return dataclasses.replace(node, then=self.block(then), orelse=self.block(orelse))
-            case For(body=body) | While(body=body):
-                return dataclasses.replace(node, body=self.block(body))
-        return node
 
     def _groups(self, node: Node) -> Iterator[tuple[Guard, set[Var]]]:
         """What a statement defines that is zero by its guard, for each guard."""
@@ -99,13 +90,13 @@ class _Guards:
         """Let what follows the statement `at` and handles `zeros` only stand under their guard."""
         flow = _Flow(zeros)
         taken: list[int] = []
-        touched = _Memory()
+        touched = _Memory(self.roots)
         for k in range(at + 1, len(nodes)):
             node = nodes[k]
             if flow.reaches(node) and flow.passes(node):
                 taken.append(k)
-                touched.add(node, self.roots)
-            elif flow.follows(node) or touched.meets(node, self.roots):
+                touched.add(node)
+            elif flow.follows(node) or touched.meets(node):
                 break
         taken = self._needed(nodes, taken)
         if not taken or any(guard.test in defines(n) for n in nodes[taken[-1] :]):
@@ -158,29 +149,34 @@ class _Inner(Substitution):
 
 
 class _Memory:
-    """The arrays that some statements read and add to."""
+    """The arrays whose elements some statements read, and those that they add to."""
 
-    def __init__(self) -> None:
+    def __init__(self, roots: Mapping[Var, Var]) -> None:
+        self.roots = roots
         self.read: set[Var] = set()
         self.added: set[Var] = set()
 
-    def add(self, node: Node, roots: Mapping[Var, Var]) -> None:
+    def add(self, node: Node) -> None:
         for inner in _all(node):
-            if isinstance(inner, Load):
-                self.read.add(roots[inner.array])
-            elif isinstance(inner, Incr):
-                self.added.add(roots[inner.array])
+            seen, written = self._touched(inner)
+            self.read |= seen
+            self.added |= written
 
-    def meets(self, node: Node, roots: Mapping[Var, Var]) -> bool:
+    def meets(self, node: Node) -> bool:
         """Whether the order of these statements and `node` matters; that of additions does not."""
         for inner in _all(node):
-            if isinstance(inner, (Let, Dim, View, If, For, While)):
-                continue
-            written = {roots[a] for a in effects(inner)}
-            seen = {roots[a] for a in reads(inner) if isinstance(a, Var) and isinstance(a.type, Array)}
-            if not self.read.isdisjoint(written) or not (isinstance(inner, Incr) or self.added.isdisjoint(seen)):
+            seen, written = self._touched(inner)
+            if not self.read.isdisjoint(written) or not self.added.isdisjoint(seen):
                 return True
         return False
+
+    def _touched(self, node: Node) -> tuple[set[Var], set[Var]]:
+        """What a statement sees elements of, and what it writes to; an addition sees nothing."""
+        if isinstance(node, (Let, Dim, View, If, For, While)):
+            return set(), set()
+        written = {self.roots[a] for a in effects(node)}
+        seen = {self.roots[a] for a in reads(node) if isinstance(a, Var) and isinstance(a.type, Array)}
+        return (set() if isinstance(node, Incr) else seen), written
 
 
 class _Flow:

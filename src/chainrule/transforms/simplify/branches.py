@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from chainrule.ir.nodes import Block, Dim, For, Function, If, Let, Merge, Node, Raise, Scalar, While
-from chainrule.ir.walk import defines, nodes_of, reads
-from chainrule.transforms.simplify.walk import Substitution, block_of, changed
+from chainrule.ir.nodes import Block, Dim, Function, If, Let, Merge, Node, Raise, Scalar
+from chainrule.ir.walk import defines, effects, nodes_of, reads
+from chainrule.transforms.simplify.walk import Substitution, block_of, changed, inside
 
 __all__ = ["with_joined_branches"]
 
@@ -26,20 +26,11 @@ def _block(block: Block) -> Block:
     for node in block:
         at = _partner(made, node) if isinstance(node, If) else None
         if at is None:
-            made.append(_inner(node))
+            made.append(inside(node, _block))
         else:
             between = made[at + 1 :]
-            made[at:] = [*between, _joined(made[at], _inner(node))]  # type: ignore[arg-type]
+            made[at:] = [*between, _joined(made[at], inside(node, _block))]  # type: ignore[arg-type]
     return block_of(made, block)
-
-
-def _inner(node: Node) -> Node:
-    match node:
-        case If(then=then, orelse=orelse):
-            return changed(node, then=_block(then), orelse=_block(orelse))
-        case For(body=body) | While(body=body):
-            return changed(node, body=_block(body))
-    return node
 
 
 def _partner(before: list[Node], branch: If) -> int | None:
@@ -49,7 +40,7 @@ def _partner(before: list[Node], branch: If) -> int | None:
         node = before[at]
         if isinstance(node, If):
             fits = node.test is branch.test and _is_plain(node) and _is_plain(branch)
-            return at if fits and between.isdisjoint(defines(node)) else None
+            return at if fits and between.isdisjoint([*defines(node), *effects(node)]) else None
         if not isinstance(node, (Let, Dim)):
             return None
         between.update(reads(node))

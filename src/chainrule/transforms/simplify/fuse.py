@@ -34,7 +34,7 @@ from chainrule.ir.walk import defines, nodes_of, reads
 from chainrule.transforms.indices import Indices, same
 from chainrule.transforms.order import Accesses
 from chainrule.transforms.places import Places
-from chainrule.transforms.simplify.walk import Substitution
+from chainrule.transforms.simplify.walk import Substitution, inside
 
 __all__ = ["fused"]
 
@@ -69,21 +69,13 @@ class _Fuser:
             node = rest.pop(0)
             at = self._partner(node, rest) if isinstance(node, For) else None
             if at is None:
-                made.nodes.append(self.node(node))
+                made.nodes.append(inside(node, self.block))
                 continue
             made.nodes += rest[:at]
             made.nodes.append(_joined(node, rest[at]))  # type: ignore[arg-type]
             del rest[: at + 1]
             self.joined = True
         return made
-
-    def node(self, node: Node) -> Node:
-        match node:
-            case If(then=then, orelse=orelse):
-                return dataclasses.replace(node, then=self.block(then), orelse=self.block(orelse))
-            case For(body=body) | While(body=body):
-                return dataclasses.replace(node, body=self.block(body))
-        return node
 
     def _partner(self, loop: For, rest: list[Node]) -> int | None:
         """Where the next loop is, if it is to be joined with this one; what stands between moves before both."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from chainrule.ir.nodes import Alloc, Block, Dim, For, Function, If, Incr, Let, Load, Node, Store, View, While
+from chainrule.ir.nodes import Alloc, Block, Dim, Function, Incr, Let, Load, Node, Store, View
 from chainrule.ir.walk import nodes_of, roots_of
 from chainrule.transforms.simplify.facts import Facts
-from chainrule.transforms.simplify.walk import Cell, block_of, cell_of, changed
+from chainrule.transforms.simplify.walk import Cell, block_of, cell_of, changed, inside
 
 __all__ = ["without_overwritten"]
 
@@ -37,15 +37,7 @@ class _Stores:
                     pass
                 case _:
                     unseen = {}
-        return block_of([self.inner(n) for n in block if n not in dead], block)
-
-    def inner(self, node: Node) -> Node:
-        match node:
-            case If(then=then, orelse=orelse):
-                return changed(node, then=self.block(then), orelse=self.block(orelse))
-            case For(body=body) | While(body=body):
-                return changed(node, body=self.block(body))
-        return node
+        return block_of([inside(n, self.block) for n in block if n not in dead], block)
 
     def apart(self, node: Load | Incr, store: Store) -> bool:
         """Whether `node` is known not to see what `store` wrote."""

@@ -7,7 +7,7 @@ A pass returns the very program, block or statement that it was given where it f
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import is_
 from typing import Any, NamedTuple, TypeVar
 
@@ -42,6 +42,7 @@ __all__ = [
     "changed",
     "fails",
     "has_loops",
+    "inside",
     "once",
 ]
 
@@ -77,6 +78,16 @@ def _same(old: Any, new: Any) -> bool:
 def block_of(nodes: list[Node], block: Block) -> Block:
     """A block of `nodes`; `block` if they are its own."""
     return block if nodes == block.nodes else Block(nodes)
+
+
+def inside(node: Node, block: Callable[[Block], Block]) -> Node:
+    """`node` with what `block` makes of its branches or its body; itself if that is what it has."""
+    match node:
+        case If(then=then, orelse=orelse):
+            return changed(node, then=block(then), orelse=block(orelse))
+        case For(body=body) | While(body=body):
+            return changed(node, body=block(body))
+    return node
 
 
 def has_loops(function: Function) -> bool:
