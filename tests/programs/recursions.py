@@ -207,6 +207,30 @@ def recursion_in_loops(x):
     return s
 
 
+def minor(a, n, m, rows, columns):
+    if m == 1:
+        return a[rows[n] * n + columns[n]]
+    row, column, former = rows[n], columns[n], n
+    total, sign = 0.0, 1.0
+    rows[n] = rows[row]
+    for _ in range(m):
+        element = a[row * n + column]
+        columns[former] = columns[column]
+        total += sign * element * minor(a, n, m - 1, rows, columns)
+        columns[former] = column
+        former, column, sign = column, columns[column], -sign
+    rows[n] = row
+    return total
+
+
+@program([2.0, -1.0, 0.3, 0.5, 1.5, 0.7, -0.2, 0.4, 1.1], tags="recursion store integers loop")
+def determinant_by_lists_of_what_is_left(a):
+    n = 3
+    rows, columns = np.arange(1, n + 2), np.arange(1, n + 2)
+    rows[n] = columns[n] = 0
+    return minor(a, n, n, rows, columns)
+
+
 def decided(x, n):
     if n == 0:
         return x

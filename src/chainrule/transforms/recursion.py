@@ -41,7 +41,7 @@ from chainrule.ir.nodes import (
 )
 from chainrule.ir.walk import Renaming, acts, blocks, defines, effects, nodes_of, reads, roots_of
 
-__all__ = ["looped"]
+__all__ = ["Calling", "called", "looped"]
 
 DEEPEST = 10**8  # levels; what goes deeper does not end
 
@@ -68,7 +68,7 @@ def looped(function: Function) -> Function:
     >>> evaluate(flat, [3, 2.0])
     (8.0,)
     """
-    functions = list(_called(function))
+    functions = list(called(function))
     flat = {f: version for f in functions if (version := _loops(f)) is not None}
     if not flat:
         return function
@@ -80,7 +80,7 @@ def looped(function: Function) -> Function:
     return others[function]
 
 
-def _called(function: Function) -> Iterator[Function]:
+def called(function: Function) -> Iterator[Function]:
     """`function` and all that it calls, directly or not."""
     found = {function: None}
     waiting = [function]
@@ -92,30 +92,35 @@ def _called(function: Function) -> Iterator[Function]:
         waiting.extend(new)
 
 
-class _Inlining(Renaming):
-    """Copies nodes; the bodies of functions that are `flat` stand for their calls."""
+class Calling(Renaming):
+    """Copies nodes, and calls what stands for the `functions` that they call."""
 
-    def __init__(self, flat: dict[Function, Function], others: dict[Function, Function]) -> None:
+    def __init__(self, functions: dict[Function, Function]) -> None:
         super().__init__()
-        self.flat, self.others = flat, others
+        self.functions = functions
 
     def block(self, block: Block) -> Block:
         made = Block()
         for node in block:
-            if isinstance(node, Call) and node.function in self.flat:
-                made.nodes += self._inlined(node)
-            elif isinstance(node, Call):
-                copied = self.node(node)
-                assert isinstance(copied, Call)
-                copied.function = self.others[node.function]
-                made.nodes.append(copied)
-            else:
-                made.nodes.append(self.node(node))
+            made.nodes += self.call(node) if isinstance(node, Call) else [self.node(node)]
         return made
 
-    def _inlined(self, call: Call) -> list[Node]:
-        version = self.flat[call.function]
-        inner = _Inlining(self.flat, self.others)
+    def call(self, call: Call) -> list[Node]:
+        return [dataclasses.replace(self.node(call), function=self.functions[call.function])]  # type: ignore[call-arg]
+
+
+class _Inlining(Calling):
+    """The bodies of functions that are `flat` stand for their calls."""
+
+    def __init__(self, flat: dict[Function, Function], functions: dict[Function, Function]) -> None:
+        super().__init__(functions)
+        self.flat = flat
+
+    def call(self, call: Call) -> list[Node]:
+        version = self.flat.get(call.function)
+        if version is None:
+            return super().call(call)
+        inner = _Inlining(self.flat, self.functions)
         inner.atoms.update(zip(version.params, self.all(call.args), strict=True))
         nodes = inner.block(version.body).nodes
         self.atoms.update(zip(call.outs, inner.all(version.results), strict=True))
@@ -160,7 +165,7 @@ class _Shape:
     def _holds(self, node: Node) -> bool:
         """Whether the function is called by `node`, or by what that calls."""
         calls = [n for n in nodes_of(Block([node])) if isinstance(n, Call)]
-        return any(self.function in _called(n.function) for n in calls)
+        return any(self.function in called(n.function) for n in calls)
 
     def passes_its_arrays(self) -> bool:
         """Whether all arrays are handed on as they are, and none is returned."""
@@ -415,8 +420,8 @@ class _Loops:
         if isinstance(path.holder, Call):
             renaming.atoms.update(zip(path.holder.outs, found, strict=True))
         else:
-            called = [b in self.shape.paths for b in blocks(path.holder)]
-            self._branch(path.holder, renaming, called, lambda b, r: self._behind(b, r, found, level))
+            calls = [b in self.shape.paths for b in blocks(path.holder)]
+            self._branch(path.holder, renaming, calls, lambda b, r: self._behind(b, r, found, level))
         self._copy(path.behind, renaming)
 
     def _branch(

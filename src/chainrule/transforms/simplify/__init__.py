@@ -1,6 +1,7 @@
 """Making a program smaller and faster without changing what it computes, to the last bit.
 
-`simplify` makes loops of linear recursion (`recursion`) and runs the passes of this package, twice: what is known
+`simplify` makes loops of linear recursion (`recursion`), writes the ends of other recursions where they are called
+(`ends`) and runs the passes of this package, twice: what is known
 or computed twice goes (`fold`), and what nobody needs (`dead`); branches on one test are joined (`branches`), cells
 that a loop works on become scalars (`promote`), loops that hand an array over are joined (`fuse`), stores that are
 overwritten go (`stores`), what does not change in a loop moves out (`hoist`). Results, exceptions, prints and what is
@@ -16,6 +17,7 @@ from collections.abc import Callable
 
 from chainrule.ir.nodes import Call, Function, Node
 from chainrule.ir.walk import nodes_of
+from chainrule.transforms.ends import with_ends_inlined
 from chainrule.transforms.recursion import looped
 from chainrule.transforms.simplify.branches import with_joined_branches
 from chainrule.transforms.simplify.dead import without_dead
@@ -60,7 +62,7 @@ def simplify(function: Function) -> Function:
         t = multiply(y, y)
         return t
     """
-    function = looped(function)
+    function = with_ends_inlined(looped(function))
     calls: dict[Function, Function] = {}
     waiting = [function]
     while waiting:
