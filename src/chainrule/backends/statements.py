@@ -21,6 +21,7 @@ from chainrule.backends.layouts import layouts_of
 from chainrule.backends.lives import share
 from chainrule.backends.names import Names, nameless
 from chainrule.backends.recursion import FLOOR, Recursion, name_of
+from chainrule.backends.rows import opaque_loops
 from chainrule.backends.sums import plain_sums
 from chainrule.errors import UnsupportedError
 from chainrule.ir.messages import VALUE, grouped, is_mark
@@ -95,6 +96,7 @@ class Writer:
         self.roots = roots_of(function)
         self.layouts = layouts_of(function)
         self.sums = plain_sums(function) if self.compiled else frozenset()
+        self.opaque = opaque_loops(function) if self.compiled else frozenset()
         self.uses = Counter(a for n in nodes_of(function.body) for a in reads(n) if isinstance(a, Var))
         self.uses.update(a for a in function.results if isinstance(a, Var))
         lets = [n for n in nodes_of(function.body) if isinstance(n, Let) and n.op == "cast"]
@@ -476,6 +478,9 @@ class Writer:
         with self.nested() as body:
             self.run(node.body)
             self.copies((c.param, c.next) for c in node.carries)
+        if node in self.opaque:
+            index = self.names[node.index]
+            body.insert(0, Statement(f"{index} = support.opaque({index})"))
         function = "numba.prange" if node.parallel else "range"
         self.emit(f"for {self.names[node.index]} in {function}({', '.join(shown)}):", body or [Statement("pass")])
 

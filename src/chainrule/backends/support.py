@@ -34,6 +34,7 @@ __all__ = [
     "minus",
     "modf_fraction",
     "new_tape",
+    "opaque",
     "plus",
     "power_log",
     "release",
@@ -103,6 +104,11 @@ def stack_floor() -> Any:
 def is_deep(floor: Any) -> Any:
     """Whether the stack has grown below `floor`."""
     return False
+
+
+def opaque(index: Any) -> Any:
+    """`index`, of which LLVM knows nothing."""
+    return index
 
 
 def matmul(x: Any, y: Any) -> Any:

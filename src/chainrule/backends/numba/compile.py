@@ -121,7 +121,9 @@ def _helpers(fastmath: bool | str, vectorise: bool) -> ModuleType:
     for name in support.__all__:
         function = FunctionType(getattr(support, name).__code__, names, name)
         setattr(made, name, numba.njit(**_OPTIONS, fastmath=_FAST[fastmath])(function))
-    vars(made).update(stack_floor=stack.stack_floor, is_deep=stack.is_deep, **tapes.functions(_OPTIONS))
+    vars(made).update(
+        opaque=simd.opaque, stack_floor=stack.stack_floor, is_deep=stack.is_deep, **tapes.functions(_OPTIONS)
+    )
     if fastmath == "sums":
         vars(made).update(plus=simd.plus, minus=simd.minus)
     return made

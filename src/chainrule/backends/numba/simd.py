@@ -22,7 +22,7 @@ from numba.extending import intrinsic
 
 from chainrule.backends.numba.symbols import provide, vector, vectors
 
-__all__ = ["available", "math_module", "minus", "numpy_module", "plus"]
+__all__ = ["available", "math_module", "minus", "numpy_module", "opaque", "plus"]
 
 # What NumPy calls it -> what C does.
 _NAMES = {
@@ -131,6 +131,23 @@ def _reordered(number: Any, instruction: str) -> Any:
         return getattr(builder, instruction)(*args, flags=("reassoc", "contract"))
 
     return number(number, number), code
+
+
+# -- indices ------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def opaque(context: Any, index: Any) -> Any:
+    """`index`, of which LLVM knows nothing: not that it counts, nor in which direction."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        (value,) = args
+        made = builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", args, side_effect=False)
+        for attribute in ("nounwind", "readnone"):
+            made.attributes.add(attribute)
+        return made
+
+    return index(index), code
 
 
 # -- code ---------------------------------------------------------------------------------------------
