@@ -14,7 +14,7 @@ import chainrule as cr
 def skew(x: float, n: int) -> Any:
     if n < 1:
         return x
-    return 0.3 * math.sin(skew(x, n - 1)) + 0.1 * skew(x, 0) + 0.5
+    return 0.3 * math.sin(skew(x, n - 1)) + 0.1 * skew(x, -n) + 0.5
 
 
 def exact(x: float, n: int) -> tuple[float, float]:
