@@ -8,12 +8,14 @@ together. That fails, and the loop runs scalar, if the loop around counts down, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from chainrule.ir.nodes import Atom, For, Function, Incr, Let, Load, Store, Var
+from chainrule.ir.nodes import Atom, Block, Const, For, Function, Incr, Let, Load, Store, Var
 from chainrule.ir.walk import is_number, nodes_of, roots_of
 
 __all__ = ["opaque_loops"]
+
+_SHORT = 8  # iterations: a loop that is known to have fewer is written out by LLVM
 
 
 def opaque_loops(function: Function) -> frozenset[For]:
@@ -22,7 +24,7 @@ def opaque_loops(function: Function) -> frozenset[For]:
     Examples
     --------
     >>> from chainrule.ir.build import INT, Builder, integer
-    >>> from chainrule.ir.nodes import Array, Block
+    >>> from chainrule.ir.nodes import Array
     >>> n, h = Var("n", INT), Var("h", Array("float64", 2))
     >>> rows, cells = Builder(), Builder()
     >>> t, i = Var("t", INT), Var("i", INT)
@@ -34,18 +36,28 @@ def opaque_loops(function: Function) -> frozenset[For]:
     True
     """
     loops = [n for n in nodes_of(function.body) if isinstance(n, For) and not n.parallel]
-    outer = [n for n in loops if any(isinstance(inner, For) for inner in nodes_of(n.body))]
+    outer = [n for n in loops if any(_rows(n.body))]
     if not outer:
         return frozenset()
     roots = roots_of(function)
     return frozenset(n for n in outer if is_number(n.step, -1) or (is_number(n.step, 1) and _meets_itself(n, roots)))
 
 
+def _rows(block: Block) -> Iterator[For]:
+    """The loops in `block` that may be long enough for vectors."""
+    for node in nodes_of(block):
+        match node:
+            case For(lower=Const(value=lower), upper=Const(value=upper)) if abs(upper - lower) < _SHORT:
+                pass
+            case For():
+                yield node
+
+
 def _meets_itself(loop: For, roots: Mapping[Var, Var]) -> bool:
     """Whether the loops in `loop` write to a row of an array and read another, depending on the index of `loop`."""
     moving, same = _depending(loop)
     accesses: dict[Var, dict[tuple[Atom, ...], bool]] = {}  # array -> index -> whether it is written there
-    for node in (n for row in nodes_of(loop.body) if isinstance(row, For) for n in nodes_of(row.body)):
+    for node in (n for row in _rows(loop.body) for n in nodes_of(row.body)):
         if isinstance(node, (Load, Store, Incr)):
             cells = accesses.setdefault(roots[node.array], {})
             index = tuple(same.get(i, i) for i in node.index)  # type: ignore[arg-type]
