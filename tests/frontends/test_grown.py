@@ -166,6 +166,16 @@ def test_known_lists_stay_known() -> None:
     assert "ys" not in cr.source(cr.jit(f), 0.7).partition("return")[0].replace("# ", "").splitlines()[-1].split("=")[0]
 
 
+def test_lists_from_outside_are_not_made_longer() -> None:
+    def f(xs):
+        ys = xs
+        ys += [1.0]
+        return len(xs)
+
+    with pytest.raises(UnsupportedError, match="not made in the program"):
+        cr.jit(f, backend="python")([0.5])
+
+
 @pytest.mark.parametrize("appended", ["ys.append(x[t])", "if x[t] > 0:\n        ys.append(x[t])", "ys += [x[t], 1]"])
 def test_counted_loops_make_room_once(appended: str) -> None:
     f = function(appended, f"for t in range(n):\n    {appended}\nfor t in range(n):\n    ys.append(1)")

@@ -12,6 +12,7 @@ from chainrule.errors import UnsupportedError
 
 A = np.array([[0.3, -1.1, 0.6], [1.4, 0.2, -0.7], [-0.5, 0.8, 0.4], [0.9, -0.2, 1.1]])
 V = np.array([0.5, -0.3, 0.8])
+STEP = 0.5
 REFUSED: list[Callable[..., float]] = []
 RIGHT: list[Callable[..., float]] = []
 
@@ -471,7 +472,50 @@ def never_a_number_by_a_branch(a, v):
     return last
 
 
+@right
+def a_window_that_is_used_up(a, v):
+    y, total = a[:, 0] * v[0], 0.0
+    for k in range(6):
+        total += np.sum(y) * (k + 1) + len(y)
+        y = y[:-3]
+    return total + len(y)
+
+
+@right
+def a_window_that_shrinks_from_both_ends(a, v):
+    y, total = a[:, 0] * v[0], 0.0
+    for k in range(6):
+        total += np.sum(y) * (k + 1) + len(y)
+        y = y[1:-2]
+    return total + len(y)
+
+
+def never_by_this_path(a, v):
+    if v[0] > 4:
+        first, second = v[0], 2.0
+    return first * second
+
+
+def never_by_an_inner_path(a, v):
+    if v[0] > 0:
+        if v[0] > 4:
+            best = 1.0
+    else:
+        best = 2.0
+    return best * v[1]
+
+
+def never_in_a_function(a, v):
+    def inner(scale):
+        if scale > 4:
+            STEP = 1.0
+        return STEP * scale
+
+    return inner(v[0])
+
+
 NEVER = [never, never_by_a_branch, never_by_a_while_loop, never_by_a_break, never_in_the_first_iteration]
+NEVER += [never_by_this_path, never_by_an_inner_path, never_in_a_function]
 NEVER += [never_a_number, never_an_index, never_a_number_by_a_branch]
 
 
@@ -484,6 +528,24 @@ def test_a_variable_that_no_iteration_has_assigned(f: Callable[..., float], back
         with pytest.raises(UnboundLocalError) as error:
             cr.jit(program, backend=backend)(A.copy(), V.copy())
         assert str(error.value) == str(expected.value)
+
+
+def test_an_assigned_variable_is_no_global_one() -> None:
+    def f(v):
+        total = STEP * v[0]  # noqa: F823
+        STEP = 2.0
+        return total + STEP
+
+    def branches(v):
+        if v[0] > 0:
+            scale = v[1]
+        if v[0] > 0:
+            return scale * v[0]
+        return v[0]
+
+    with pytest.raises(UnsupportedError, match="'STEP' is read before this function assigns it"):
+        cr.jit(f, backend="python")(V)
+    assert "UnboundLocalError" not in cr.source(cr.grad(branches), V)
 
 
 def test_the_way_out_of_a_shape_that_is_not_known_before_the_loop() -> None:

@@ -211,6 +211,13 @@ def test_methods_of_dataclasses():
     np.testing.assert_allclose(gradient.rest, -2 * X)
 
 
+def test_traced_values_in_a_dataclass():
+    energy = cr.jit(lambda s, x: s.energy(x), backend="python")
+    made = cr.grad(lambda k, x: energy(Spring(k, np.zeros(4)), x) * k, argnums=(0, 1))(2.0, X)
+    np.testing.assert_allclose(made[0], 2.0 * np.sum(X**2))
+    np.testing.assert_allclose(made[1], 4.0 * X)
+
+
 def test_argnums_aux_and_keywords():
     def f(x, y, *, scale=1.0):
         return scale * x * y, x + y

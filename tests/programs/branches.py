@@ -255,3 +255,19 @@ def flags_kept_in_variables(x, y):
         return x
     both = inside and positive
     return (x + y) ** 3 if both else math.pi * y
+
+
+@program([0.5, 1.5, -0.8], tags="first nested")
+def first_assigned_in_one_of_three_ways(x):
+    if x[1] > 1:
+        z = x[1] * x[0]
+    elif x[2] > 0:
+        z = 3.0
+    if x[0] > 1:
+        w = x[2]
+    else:
+        if x[1] > 5:
+            pass
+        elif x[1] > 1:
+            w = z * x[2]
+    return w * z

@@ -107,3 +107,11 @@ def a_hessian_inside(x):
 @program(V3, tags="stop_gradient inside", order=0)
 def a_stopped_gradient(x):
     return np.sum(x * cr.stop_gradient(x * x))
+
+
+@program([0.5, 1.5, -0.8], tags="vjp linearize overwritten")
+def pullbacks_of_what_is_overwritten(x):
+    y, pull = cr.vjp(lambda v: np.sin(v) * x, x)
+    z, push = cr.linearize(lambda v: v**2 * x[1], x)
+    x[0] = 5.0 * x[1]
+    return np.sum(pull(y)[0] * x) + np.sum(push(z) * x)

@@ -222,3 +222,64 @@ def the_last_value_of_an_empty_loop(x):
     for k in range(0):
         last = last + k
     return last * k
+
+
+# -- what is assigned where Python may not come along -------------------------------------------------
+
+
+@program(V4, tags="named branch")
+def named_in_the_second_operand(x):
+    k, best = 0, 1.0
+    if x[0] > 1 and (k := len(x[1:])) == 3:
+        best = x[1]
+    if np.max(x) > 1 and (best := x[3] * x[1]) > 2:
+        best = best * x[2]
+    return x[k] ** 2 * best
+
+
+@program(V4, tags="named branch")
+def named_in_one_of_two_values(x):
+    y = x * 2.0
+    a = (y := x * 3.0)[1] if x[0] > 1 else y[0]
+    b = (y := x * y)[2] * y[0] if x[0] < 1 else y[3]
+    return np.sum(y) * a * b
+
+
+@program(V4, tags="named branch loop")
+def named_in_the_test_of_a_loop(x):
+    s, k = 0.0, x[1]
+    for v in x:
+        if (v > 0 and (k := v * k) > 1) or (s := s * 2 + v) > 3:
+            s = s + k
+    while s < 30 and (k := k * 1.1) < 40:
+        s = s * x[1] + k
+    return s * k
+
+
+@program(V4, tags="named assert")
+def named_in_an_assertion_that_holds(x):
+    k = 1.0
+    if x[1] > 0:
+        k = x[1] * 3
+    assert x[0] < 1 or (k := x[1]) > 1  # noqa: RUF018
+    return k * x[0]
+
+
+def _counted(n):
+    n[0] += 1
+    return n[0]
+
+
+@program(V4, tags="comparison chain")
+def comparisons_that_stop(x):
+    n, i = np.zeros(1), 5
+    first = x[0] > 1 < _counted(n)
+    second = x[0] < 1 < _counted(n) + 1 <= _counted(n)
+    third = 0 <= i < len(x) <= x[i - 9]
+    return x[0] * n[0] + x[1] * first + x[2] * second + x[3] * third
+
+
+@program(V4, tags="named comprehension")
+def named_in_a_comprehension(x):
+    found = [y * w for v in x if v > 0 if (y := v * v) > 0.5 for w in x if (q := w * y) > 0 or q < -2]
+    return sum(found) * len(found)

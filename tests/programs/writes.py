@@ -347,3 +347,24 @@ def integer_arrays_are_overwritten(x):
         p[2 - i] = t
         s *= x[p[0]]
     return s
+
+
+def _set_first(a, v):
+    a[0] = v
+    return v
+
+
+def _dotted(a, b):
+    return np.sum(a * b)
+
+
+@program([0.5, 1.5, -0.8], tags="order call", eager=False)
+def operands_are_evaluated_before_the_writes(x):
+    y = np.zeros(3)
+    s = _dotted(x * 2, b=_set_first(x, 7.0 * x[1]))
+    s += (x * 2).dot(np.ones(3) * _set_first(x, 3.0 * x[2]))
+    parts = dict(a=x * 2, b=_set_first(x, 5.0 * x[1]))  # noqa: C408
+    y[int(_set_first(x, 1.0)) :] = (x * 3)[1:]
+    y[int(_set_first(x, 2.0)) - 2 :] += x * 2
+    y[int(_set_first(x, 0.0)) :] = y * x + parts["a"]
+    return np.sum(y) * s * parts["b"]

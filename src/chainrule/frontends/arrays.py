@@ -31,12 +31,12 @@ def copied(value: Any, source: Any) -> Any:
 
 def array_of(ctx: Context, value: Any, dtype: str | None = None) -> Any:
     """``np.asarray``: nested tuples and lists of numbers and arrays become an array; numbers stay numbers."""
-    if isinstance(value, ListArray):
-        value = value.array
-    if isinstance(value, Grown):
-        value = array_of_list(ctx, value)
     if isinstance(value, Iterable):
         value = collect(ctx, value.count, value.item, None)
+    if isinstance(value, ListArray):
+        value = copy_of(ctx, value.array)
+    if isinstance(value, Grown):
+        value = array_of_list(ctx, value)
     if isinstance(value, Record) and issubclass(value.cls, tuple):
         value = tuple(value.fields.values())
     if isinstance(value, (tuple, list)):
@@ -111,7 +111,9 @@ def reshape(ctx: Context, value: Any, shape: tuple[Atom, ...]) -> Any:
 def transpose(ctx: Context, value: Any, order: tuple[int, ...] | None = None) -> Any:
     """``np.transpose``, a view."""
     array = materialise(ctx, value)
-    order = tuple(reversed(range(array.ndim))) if order is None else tuple(k % array.ndim for k in order)
+    order = tuple(reversed(range(array.ndim))) if order is None else tuple(k + array.ndim * (k < 0) for k in order)
+    if sorted(order) != list(range(array.ndim)):
+        raise ctx.fail(f"the axes of an array with {array.ndim} dimensions are not these, each once")
     if array.ndim < 2 or order == tuple(range(array.ndim)):
         return array
     return ctx.view(array, "transpose", [integer(k) for k in order], [array.dims[k] for k in order], False)

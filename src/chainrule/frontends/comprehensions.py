@@ -1,4 +1,7 @@
-"""Comprehensions: a list of known items, or numbers in an array."""
+"""Comprehensions: a list of known items, or numbers in an array.
+
+What a `:=` in one assigns has its value within the iteration only.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ from chainrule.frontends.elementwise import describe, materialise
 from chainrule.frontends.frames import Frame
 from chainrule.frontends.grown import collected, noted
 from chainrule.frontends.iteration import iterable
+from chainrule.frontends.iterators import used_up
 from chainrule.frontends.joins import born_in
 from chainrule.frontends.texts import characters
-from chainrule.frontends.values import BOTTOM, Bottom, Iterable, Lazy, ListArray, Number, Static, number
+from chainrule.frontends.values import BOTTOM, Bottom, Conflict, Iterable, Lazy, ListArray, Number, Static, number
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Atom, Block, Carry, Const, If, Merge, Var
 
@@ -26,8 +30,9 @@ def comprehension(frame: Any, node: ast.ListComp | ast.GeneratorExp) -> Any:
     ctx = frame.ctx
     first = node.generators[0]
 
-    over = characters(frame.ctx.language.expression(frame, first.iter))
+    over = characters(ctx.language.expression(frame, used_up(ctx, first.iter, loop=True)))
     inner = Frame(ctx, frame.parsed, frame.function, frame, frame.quiet)
+    _forget(frame, node)
     ctx.frames.append(inner)
     try:
         if isinstance(over, dict):
@@ -48,8 +53,18 @@ def comprehension(frame: Any, node: ast.ListComp | ast.GeneratorExp) -> Any:
         ctx.frames.pop()
 
 
+def _forget(frame: Any, node: ast.ListComp | ast.GeneratorExp) -> None:
+    """Read nothing that `:=` assigns in another iteration: how many are run, nobody knows."""
+    for name in [n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr)]:
+        frame.env[name] = Conflict(
+            f"{name!r} is assigned in a comprehension, and read in another iteration or after it: write a loop"
+        )
+
+
 def _known_items(frame: Any, node: Any, depth: int, item: Any) -> list[Any]:
     ctx, generator = frame.ctx, node.generators[depth]
+    if depth == 0:
+        _forget(frame, node)
     frame.ctx.language.assign(frame, generator.target, item)
     for test in generator.ifs:
         truth = frame.ctx.language.condition(frame, test)
@@ -59,7 +74,7 @@ def _known_items(frame: Any, node: Any, depth: int, item: Any) -> list[Any]:
             return []
     if depth + 1 == len(node.generators):
         return [materialise(ctx, frame.ctx.language.expression(frame, node.elt))]
-    over = frame.ctx.language.expression(frame, node.generators[depth + 1].iter)
+    over = ctx.language.expression(frame, used_up(ctx, node.generators[depth + 1].iter, loop=True))
     if not isinstance(over, (tuple, list)):
         source = iterable(ctx, over)
         if not isinstance(source.count, Const):
@@ -74,6 +89,7 @@ def _collected(frame: Any, node: Any, source: Iterable) -> Any:
     ctx = frame.ctx
 
     def item(k: Any) -> Any:
+        _forget(frame, node)
         frame.ctx.language.assign(frame, node.generators[0].target, source.item(k))
         return frame.ctx.language.expression(frame, node.elt)
 
@@ -126,7 +142,8 @@ def _next(frame: Frame, at: Atom) -> Atom:
 def _walk(frame: Frame, node: Any, depth: int, source: Any, at: Atom, visit: Callable[[Atom], Atom]) -> Atom:
     """The loops of a comprehension; `at` counts the items."""
     ctx, generator = frame.ctx, node.generators[depth]
-    source = source if depth == 0 else iterable(ctx, frame.ctx.language.expression(frame, generator.iter))
+    if depth:
+        source = iterable(ctx, ctx.language.expression(frame, used_up(ctx, generator.iter, loop=True)))
 
     def inner(at: Atom) -> Atom:
         if depth + 1 < len(node.generators):
@@ -135,6 +152,8 @@ def _walk(frame: Frame, node: Any, depth: int, source: Any, at: Atom, visit: Cal
 
     param, out = Var("at", at.type), Var("at", at.type)
     with ctx.loop(source.count, "k") as loop:
+        if depth == 0:
+            _forget(frame, node)
         ctx.language.assign(frame, generator.target, source.item(loop.index))
         after = _where_all(frame, list(generator.ifs), param, inner)
         loop.carries.append(Carry(param, at, after, out))

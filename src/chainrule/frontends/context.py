@@ -107,6 +107,7 @@ class Context:
         self.pending: list[UnsupportedError] = []  # what is wrong unless a list grows
         self.growths: dict[Reserve, Any] = {}  # what makes them longer
         self.held: dict[Var, str] = {}  # their arrays, and why one is not read that is stale
+        self.used_up: set[ast.expr] = set()  # the generators all of whose items are taken where they stand
         self.floor = 0  # the first block of the function that is differentiated in the program
         self._lists: dict[int, tuple[Any, int, Any]] = {}
 

@@ -18,6 +18,7 @@ from chainrule.frontends.values import (
     ArrayRef,
     Bottom,
     Closure,
+    Conflict,
     Copied,
     Either,
     Grown,
@@ -324,5 +325,7 @@ def describe(value: Any) -> str:
         return f"a {type(value).__name__}"
     if isinstance(value, Closure):
         return f"the function {value.name}"
+    if isinstance(value, Conflict):
+        return "one thing or another"
     inner = getattr(value, "value", value)
     return getattr(inner, "__name__", None) or repr(inner)[:60]

@@ -6,23 +6,26 @@ A call of a Python function continues in its body, see `calls`.
 from __future__ import annotations
 
 import ast
+import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule.frontends import calls, grown, indexing, texts
 from chainrule.frontends.arrays import array_of
+from chainrule.frontends.branches import value_of_either
 from chainrule.frontends.comprehensions import comprehension, repeated
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, describe, materialise, reads, truth
 from chainrule.frontends.frames import Frame
-from chainrule.frontends.joins import merge_branches
+from chainrule.frontends.iterators import argument, check_iterator, used_up
 from chainrule.frontends.library.algebra import matmul
 from chainrule.frontends.messages import known_text
 from chainrule.frontends.values import (
     BOTTOM,
     ArrayRef,
     Bottom,
+    Bound,
     Closure,
     Conflict,
     Grown,
@@ -35,7 +38,7 @@ from chainrule.frontends.values import (
     number,
 )
 from chainrule.ir.build import boolean
-from chainrule.ir.nodes import Block, Const, If
+from chainrule.ir.nodes import Atom, Const
 
 _BINARY = {
     ast.Add: "add",
@@ -186,17 +189,26 @@ def _short_circuit(frame: Frame, node: ast.BoolOp) -> Any:
                 return result
             result = condition(frame, other)
             continue
-        if not any(isinstance(n, (ast.Subscript, ast.Call, ast.Div, ast.Mod, ast.FloorDiv)) for n in ast.walk(other)):
+        if _may_always(other):
             result = ctx.let("logical_and" if conjunction else "logical_or", result, condition(frame, other))
             continue
-        choice = If(result, Block(), Block())
-        with ctx.inside(choice.then if conjunction else choice.orelse):
-            value = Number(condition(frame, other))
-        default = Number(boolean(not conjunction))
-        then, orelse = (value, default) if conjunction else (default, value)
-        ctx.builder.emit(choice)
-        result = merge_branches(ctx, choice, "both" if conjunction else "either", then, orelse, lambda _: False).atom
+        result = _only_if(frame, result, conjunction, functools.partial(condition, frame, other))
     return result
+
+
+def _may_always(node: ast.expr) -> bool:
+    """Whether an operand may be evaluated where Python would not: it neither fails nor has an effect."""
+    return not any(
+        isinstance(n, (ast.Subscript, ast.Call, ast.Div, ast.Mod, ast.FloorDiv, ast.NamedExpr)) for n in ast.walk(node)
+    )
+
+
+def _only_if(frame: Frame, first: Atom, conjunction: bool, other: Callable[[], Atom]) -> Atom:
+    """``first and other()``, or ``first or other()``."""
+    ways: list[Callable[[], Any]] = [lambda: Number(other()), lambda: Number(boolean(not conjunction))]
+    then, orelse = ways if conjunction else reversed(ways)
+    atom: Atom = value_of_either(frame, first, then, orelse, "both" if conjunction else "either").atom
+    return atom
 
 
 def _bool_op(frame: Frame, node: ast.BoolOp) -> Any:
@@ -221,16 +233,22 @@ def _values_of_bool_op(frame: Frame, node: ast.BoolOp, first: Any) -> Any:
 
 
 def _compare(frame: Frame, node: ast.Compare) -> Any:
-    ctx = frame.ctx
-    left = expression(frame, node.left)
-    result: Any = None
-    for op, right_node in zip(node.ops, node.comparators, strict=True):
-        held = [left]
-        right = in_turn(frame, held, right_node)
-        one = _compare_pair(frame, op, held[0], right)
-        result = one if result is None else apply(ctx, "logical_and", result, one, weak=True)
-        left = right
-    return result
+    return _chain(frame, expression(frame, node.left), node.ops, node.comparators)
+
+
+def _chain(frame: Frame, left: Any, ops: Sequence[ast.cmpop], others: Sequence[ast.expr]) -> Any:
+    """``left < a < b``: b is evaluated only if the first holds, unless it is plain arithmetic."""
+    held = [left]
+    right = in_turn(frame, held, others[0])
+    first = _compare_pair(frame, ops[0], held[0], right)
+    if len(ops) == 1:
+        return first
+    rest = functools.partial(_chain, frame, right, ops[1:], others[1:])
+    if not isinstance(first, Number) or all(map(_may_always, others[1:])):
+        return apply(frame.ctx, "logical_and", first, rest(), weak=True)
+    if isinstance(first.atom, Const):
+        return rest() if first.atom.value else first
+    return Number(_only_if(frame, first.atom, True, lambda: truth(frame.ctx, rest())), weak=True)
 
 
 def _compare_pair(frame: Frame, op: ast.cmpop, a: Any, b: Any) -> Any:
@@ -279,13 +297,13 @@ def _if_exp(frame: Frame, node: ast.IfExp) -> Any:
     test = condition(frame, node.test)
     if isinstance(test, Const):
         return expression(frame, node.body if test.value else node.orelse)
-    choice = If(test, Block(), Block())
-    values = []
-    for block, part in ((choice.then, node.body), (choice.orelse, node.orelse)):
-        with ctx.inside(block):
-            values.append(materialise(ctx, expression(frame, part)))
-    ctx.builder.emit(choice)
-    merged = merge_branches(ctx, choice, "t", values[0], values[1], lambda base: frame.alone(base, ""))
+    values: list[Any] = []
+
+    def way(part: ast.expr) -> Any:
+        values.append(materialise(ctx, expression(frame, part)))
+        return values[-1]
+
+    merged = value_of_either(frame, test, lambda: way(node.body), lambda: way(node.orelse), "t")
     if isinstance(merged, Conflict):
         raise ctx.fail(f"the two values of `... if ... else ...` are {describe(values[0])} and {describe(values[1])}")
     return merged
@@ -352,7 +370,7 @@ def _tuple(frame: Frame, node: ast.Tuple | ast.List) -> Any:
     items: list[Any] = []
     for element in node.elts:
         if isinstance(element, ast.Starred):
-            value = expression(frame, element.value)
+            value = expression(frame, used_up(frame.ctx, element.value))
             if not isinstance(value, (tuple, list)):
                 raise frame.ctx.refuse(element)
             items += value
@@ -381,26 +399,31 @@ def _attribute(frame: Frame, node: ast.Attribute) -> Any:
 
 
 def _call(frame: Frame, node: ast.Call) -> Any:
-    function = expression(frame, node.func)
-    args: list[Any] = []
+    ctx, function = frame.ctx, expression(frame, node.func)
+    check_iterator(ctx, node, function)
+    held = list(function.args) if isinstance(function, Bound) else []  # what is evaluated before what follows
+    first = len(held)
     for a in node.args:
         if isinstance(a, ast.Starred):
-            inner = expression(frame, a.value)
+            inner = in_turn(frame, held, used_up(ctx, a.value))
             if not isinstance(inner, (tuple, list)):
-                raise frame.ctx.fail(f"*{describe(inner)}: only tuples and lists can be unpacked into arguments")
-            args += inner
+                raise ctx.fail(f"*{describe(inner)}: only tuples and lists can be unpacked into arguments")
+            held += inner
         else:
-            args.append(in_turn(frame, args, a))
-    kwargs: dict[str, Any] = {}
+            with argument(ctx, a, function):
+                held.append(in_turn(frame, held, a))
+    names: list[str] = []
+    count = len(held)
     for k in node.keywords:
-        value = expression(frame, k.value)
-        if k.arg is not None:
-            kwargs[k.arg] = value
-        elif isinstance(value, dict):
-            kwargs |= value
-        else:
-            raise frame.ctx.fail("**arguments: only a dict can be unpacked")
-    return calls.call(frame, function, args, kwargs)
+        value = in_turn(frame, held, k.value)
+        if k.arg is None and not isinstance(value, dict):
+            raise ctx.fail("**arguments: only a dict can be unpacked")
+        given = value if k.arg is None else {k.arg: value}
+        names += given
+        held += given.values()
+    if isinstance(function, Bound):
+        function = Bound(function.function, tuple(held[:first]), function.kwargs)
+    return calls.call(frame, function, held[first:count], dict(zip(names, held[count:], strict=True)))
 
 
 def _lambda(frame: Frame, node: ast.Lambda) -> Any:
@@ -413,6 +436,8 @@ def _named_expr(frame: Frame, node: ast.NamedExpr) -> Any:
 
 
 def _comprehension(frame: Frame, node: ast.ListComp | ast.GeneratorExp) -> Any:
+    if isinstance(node, ast.GeneratorExp):
+        check_iterator(frame.ctx, node)
     return comprehension(frame, node)
 
 

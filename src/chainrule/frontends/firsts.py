@@ -1,9 +1,9 @@
-"""Variables that are first assigned in a loop and read in a later iteration, or after the loop.
+"""Variables that are first assigned in a loop and read in a later iteration, or after the loop; numbers, in a branch.
 
 Arrays get a buffer before the loop as others do; its extents are what the body computes, computed before the loop,
 which is possible where they follow from what is known there. Numbers are just carried. A flag says whether an
-iteration has assigned the variable; reading asks for it, unless that is known, and raises what Python raises. The flag
-is a variable of its own, which branches and loops carry as any other number.
+iteration or a branch has assigned the variable; reading asks for it, unless that is known, and raises what Python
+raises. The flag is a variable of its own, which branches and loops carry as any other number.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def check_assigned(ctx: Context, here: bool, flag: Number, name: str) -> None:
     if isinstance(flag.atom, Const) and flag.atom.value:
         return
     if not here:
-        raise ctx.fail(f"{name!r} is first assigned inside a loop and read in a recursion: assign it before the loop")
+        raise ctx.fail(f"{name!r} is first assigned in a loop or a branch and read in a recursion: assign it before")
     said = f"cannot access local variable {name!r} where it is not associated with a value"
     ctx.check(flag.atom, "UnboundLocalError", said)
 

@@ -10,7 +10,7 @@ from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import materialise, reads
 from chainrule.frontends.firsts import assigned, check_assigned, flag_of
 from chainrule.frontends.joins import leaves
-from chainrule.frontends.liveness import Liveness
+from chainrule.frontends.liveness import Liveness, assigned_names
 from chainrule.frontends.source import Parsed
 from chainrule.frontends.values import (
     ArrayRef,
@@ -52,6 +52,8 @@ class Frame:
                 if self.ctx.stands:
                     self.use(name, value)
                 return value
+            if isinstance(frame.node, ast.FunctionDef) and name in assigned_names(frame.node.body):
+                raise self.ctx.fail(f"{name!r} is read before this function assigns it: give it a value above")
             if frame.outer is None:
                 return outside.global_name(self.ctx, frame.function, name)
             frame = frame.outer

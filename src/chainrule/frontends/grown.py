@@ -548,9 +548,9 @@ def method(ctx: Context, owner: Any, name: str, args: Sequence[Any]) -> Any:
     if name == "copy":
         if isinstance(owner, Grown):
             return _sliced(ctx, owner, Slicing(None, None, None))
-        if isinstance(owner, list):
-            return noted(ctx, list(owner), ctx.node or ast.Constant(0))
-        return ListArray(materialise(ctx, cast(ctx, owner, owner.array.dtype)), owner.weak)
+        known = isinstance(owner, list)
+        made = list(owner) if known else ListArray(materialise(ctx, cast(ctx, owner, owner.array.dtype)), owner.weak)
+        return noted(ctx, made, ctx.node or ast.Constant(0))
     if _is_known(ctx, owner):
         if name == "pop" and not owner:
             raise ctx.fail("pop from an empty list")

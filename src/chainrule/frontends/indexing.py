@@ -5,6 +5,7 @@ Basic indices give views, as in NumPy; index arrays and masks give copies and wr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from chainrule.frontends.arrays import array_of, copy_of
@@ -358,14 +359,8 @@ def _apart(ctx: Context, array: ArrayRef, value: Any) -> Any:
 
 def _scatter(ctx: Context, array: ArrayRef, items: list[Any], value: Any, op: str | None) -> None:
     selection = _Selection(ctx, array, [_apart(ctx, array, i) for i in items])
-    if isinstance(value, Number):
-        values: Any = value
-    else:
-        if value.ndim > len(selection.dims):
-            raise ctx.fail(f"{describe(value)} does not fit into the selected elements")
-        for d, t in zip(reversed(value.dims), reversed(selection.dims), strict=False):
-            ctx.fits(d, t, "could not broadcast the value into the selected elements")
-        values = materialise(ctx, value if isinstance(value, Lazy) else copy_of(ctx, value))
+    _check_fit(ctx, value, selection.dims)
+    values = materialise(ctx, copy_of(ctx, value) if isinstance(value, ArrayRef) else value)
     if op is not None:
         # NumPy reads all elements before it writes any: an index that comes twice counts once.
         old = Lazy(array.dtype, selection.dims, lambda i: load(ctx, array, selection.at(i)), (array,))
@@ -375,11 +370,26 @@ def _scatter(ctx: Context, array: ArrayRef, items: list[Any], value: Any, op: st
         put(ctx, base, (*prefix, *selection.at(index)), element(ctx, values, index, selection.dims), None)
 
 
+def _check_fit(ctx: Context, value: Any, dims: Sequence[Atom]) -> None:
+    """The program checks that the elements `value` go into a selection with the extents `dims`."""
+    if isinstance(value, Number):
+        return
+    if value.ndim > len(dims):
+        raise ctx.fail(f"{describe(value)} does not fit into the selected elements")
+    for d, t in zip(reversed(value.dims), reversed(dims), strict=False):
+        ctx.fits(d, t, "could not broadcast the value into the selected elements")
+
+
 def add_at(ctx: Context, array: ArrayRef, index: Any, value: Any) -> None:
     """``np.add.at``: an index that comes twice counts twice."""
+    items = _expanded(ctx, array, index)
+    if not any(isinstance(i, (ArrayRef, Lazy)) for i in items):
+        augment(ctx, array, index, "add", value)
+        return
     ctx.writable(array)
-    selection = _Selection(ctx, array, [_apart(ctx, array, i) for i in _expanded(ctx, array, index)])
+    selection = _Selection(ctx, array, [_apart(ctx, array, i) for i in items])
     value = materialise(ctx, _apart(ctx, array, value))
+    _check_fit(ctx, value, selection.dims)
     base, prefix = _place(array)
     with ctx.nest(selection.dims) as i:
         put(ctx, base, (*prefix, *selection.at(i)), element(ctx, value, i, selection.dims), "add")

@@ -13,7 +13,7 @@ from chainrule.frontends.recursion import lift
 from chainrule.frontends.values import ArrayRef, Grown, Lazy, Number, Static, number
 from chainrule.ir.build import constant
 from chainrule.ir.estimate import Size, estimate
-from chainrule.ir.nodes import Atom, Const, Scalar, Var
+from chainrule.ir.nodes import Array, Atom, Const, Scalar, Var
 from chainrule.ir.ops import FLOATS
 from chainrule.ir.walk import is_number
 
@@ -46,6 +46,10 @@ class Lifted:
                     ctx.copied.add(base)
         self.active = [k in chosen and leaf.dtype in FLOATS for k, leaf in numeric] + [False] * len(self.extras)
         self.outputs = [leaf for leaf in leaves(self.result) if isinstance(leaf, (Number, ArrayRef))]
+
+    def hold(self) -> None:
+        """Take copies of the arrays: what is derived later is derived here, whatever is written to them until then."""
+        self.atoms = [self.ctx.builder.copy(a) if isinstance(a.type, Array) else a for a in self.atoms]
 
     def value(self) -> Any:
         """The function's result; what it writes to are copies."""

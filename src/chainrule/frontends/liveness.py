@@ -43,7 +43,8 @@ class Liveness:
             case ast.Assign(targets=targets, value=value):
                 names = frozenset[str]().union(*[_stores(t) for t in targets])
                 return live - names | _reads(value).union(*[_reads(t) for t in targets]) | self._always
-        names = frozenset() if isinstance(stmt, ast.AugAssign) else _stores(stmt)
+        # What `:=` assigns, it may also leave as it was.
+        names = _stores(stmt.target) if isinstance(stmt, ast.AnnAssign) and stmt.value else frozenset()
         return live - names | _reads(stmt) | self._always
 
     def _loop(self, stmt: ast.For | ast.While, live: frozenset[str], targets: frozenset[str]) -> frozenset[str]:

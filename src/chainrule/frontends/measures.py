@@ -22,11 +22,12 @@ def nanmean(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
 
 
 def nanmax(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
-    return np.max(np.where(np.isnan(a), -np.inf, a), axis, keepdims=keepdims)
+    top = np.max(np.where(np.isnan(a), -np.inf, a), axis, keepdims=keepdims)
+    return np.where(np.all(np.isnan(a), axis, keepdims=keepdims), np.nan, top)
 
 
 def nanmin(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
-    return np.min(np.where(np.isnan(a), np.inf, a), axis, keepdims=keepdims)
+    return -nanmax(-a, axis, keepdims=keepdims)
 
 
 def cov(m: Any, *, rowvar: Any = True, bias: Any = False, ddof: Any = None) -> Any:
@@ -34,9 +35,8 @@ def cov(m: Any, *, rowvar: Any = True, bias: Any = False, ddof: Any = None) -> A
         return refuse("np.cov: a matrix of variables is expected")
     b = m if rowvar else m.T
     d = b - np.mean(b, 1, keepdims=True)
-    if ddof is None:
-        return d @ np.conj(d.T) / (b.shape[1] - (0 if bias else 1))
-    return d @ np.conj(d.T) / (b.shape[1] - ddof)
+    less = (0 if bias else 1) if ddof is None else ddof
+    return d @ np.conj(d.T) / (b.shape[1] - less)
 
 
 def corrcoef(x: Any, *, rowvar: Any = True) -> Any:
@@ -95,9 +95,11 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
     b = np.asarray(x)
     if b.ndim == 0:
         return np.abs(b)
+    if b.dtype == int or b.dtype == bool:
+        b = b.astype(float)
     if axis is None:
         if ord is None or ord == "fro" or (b.ndim == 1 and ord == 2):
-            return root(np.sum(squared(b), keepdims=keepdims))
+            return rooted(np.sum(squared(b), keepdims=keepdims))
         if b.ndim == 1:
             return vector_norm(b, ord, 0, keepdims)
         if b.ndim == 2 and ord == 1:
@@ -155,9 +157,10 @@ def average(a: Any, axis: Any = None, weights: Any = None, *, keepdims: Any = Fa
 
 
 def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: Any = False) -> Any:
-    top = np.max(a, axis, keepdims=True)
+    top = np.max(a if b is None else np.where(np.asarray(b) == 0, -np.inf, a), axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0.0)
-    terms = np.exp(a - top) if b is None else b * np.exp(a - top)
+    # Where b is 0, a may be larger than what is the largest of the others by any amount.
+    terms = np.exp(a - top) if b is None else b * np.exp(np.minimum(a - top, 700.0))
     return np.log(np.sum(terms, axis, keepdims=keepdims)) + np.sum(top, axis, keepdims=keepdims)
 
 

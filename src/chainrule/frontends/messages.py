@@ -6,17 +6,14 @@ import ast
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import describe
-from chainrule.frontends.values import Number, Static, static_value
+from chainrule.frontends.values import Number, Static, kind_of, object_of
 from chainrule.ir.messages import NEXT, VALUE, formatted, is_mark
 
 __all__ = ["known_text", "message_of"]
 
 _CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "s": str, "a": ascii}
-_PYTHONS: dict[str, type] = {"float64": float, "int64": int, "bool": bool, "complex128": complex}
 
 
 def message_of(frame: Any, args: Sequence[ast.expr]) -> tuple[Any, ...]:
@@ -58,9 +55,9 @@ def _joined(frame: Any, node: ast.expr) -> list[Any]:
 def _formatted(ctx: Context, value: Any, conversion: str, spec: str) -> list[Any]:
     """``{value!conversion:spec}``"""
     if isinstance(value, Static) or (isinstance(value, Number) and value.known):
-        return [_write(ctx, value, _object_of(value), conversion, spec)]
+        return [_write(ctx, value, object_of(value), conversion, spec)]
     if isinstance(value, Number):
-        _write(ctx, value, _kind_of(value)(1), conversion, spec)
+        _write(ctx, value, kind_of(value)(1), conversion, spec)
         if conversion and not spec and not value.weak and conversion != "s":
             return _representation(value)
         return [formatted(spec, "s" * bool(conversion)), value.atom] if spec or conversion else [value.atom]
@@ -77,14 +74,6 @@ def _write(ctx: Context, value: Any, example: Any, conversion: str, spec: str) -
         return format(converted, spec)
     except (ValueError, TypeError):
         raise ctx.fail(f"the format {spec!r} of {describe(value)}") from None
-
-
-def _kind_of(value: Number) -> Any:
-    return _PYTHONS[value.dtype] if value.weak else np.dtype(value.dtype).type
-
-
-def _object_of(value: Any) -> Any:
-    return _kind_of(value)(static_value(value)) if isinstance(value, Number) else value.value
 
 
 def _plain(value: Any) -> list[Any]:

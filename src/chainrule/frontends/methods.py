@@ -12,9 +12,11 @@ from chainrule.frontends.arrays import copied, copy_of, transpose
 from chainrule.frontends.elementwise import apply, cast, describe, materialise
 from chainrule.frontends.library import find
 from chainrule.frontends.library.table import dtype_argument, flag
-from chainrule.frontends.values import Bound, Either, Grown, Lazy, ListArray, Number, Static, number
+from chainrule.frontends.values import Bound, Either, Grown, Lazy, ListArray, Number, Static, number, object_of
 
 __all__ = ["attribute"]
+
+_NONE = Static(None)
 
 _FUNCTIONS: dict[str, Any] = {
     name: getattr(np, name)
@@ -83,7 +85,7 @@ def _of_container(frame: Any, owner: Any, name: str) -> Any:
         if name in views:
             return Bound(lambda frame: views[name](), ())
         if name == "get":
-            return Bound(lambda frame, k, default=None: owner.get(k.value, default or Static(None)), ())
+            return Bound(lambda frame, k, default=_NONE: owner.get(object_of(k), default), ())
     if isinstance(owner, (list, ListArray, Grown)) and name in ("append", "extend"):
         return Bound(lambda frame, item: _longer(frame, owner, item, name), ())
     if isinstance(owner, (list, ListArray, Grown)):

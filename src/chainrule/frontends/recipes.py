@@ -38,6 +38,8 @@ def argmin(x: Any) -> Any:
 
 
 def tied(x: Any, best: Any) -> Any:
+    if x.dtype == int or x.dtype == bool:
+        return x[best]
     count = 0
     for k in range(x.shape[0]):
         if x[k] == x[best]:
@@ -51,17 +53,11 @@ def tied(x: Any, best: Any) -> Any:
 
 
 def largest(x: Any) -> Any:
-    k = argmax(x)
-    if x.dtype == int or x.dtype == bool:
-        return x[k]
-    return tied(x, k)
+    return tied(x, argmax(x))
 
 
 def smallest(x: Any) -> Any:
-    k = argmin(x)
-    if x.dtype == int or x.dtype == bool:
-        return x[k]
-    return tied(x, k)
+    return tied(x, argmin(x))
 
 
 def ptp(x: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
@@ -272,7 +268,7 @@ def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
 
 
 def polyval(p: Any, x: Any) -> Any:
-    if isinstance(p, (tuple, list)):
+    if isinstance(p, tuple):
         y = 0 * x
         for c in p:
             y = y * x + c

@@ -6,7 +6,6 @@ A branch on something known is taken now, a loop over a tuple is unrolled; other
 from __future__ import annotations
 
 import ast
-import functools
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -14,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from chainrule.frontends import grown, indexing
+from chainrule.frontends.branches import either_way
 from chainrule.frontends.context import Context
-from chainrule.frontends.elementwise import ITEM, apply, describe, materialise, reads, truth
-from chainrule.frontends.expressions import binary, closure, condition, expression, in_place
-from chainrule.frontends.firsts import flag_of, is_flag_of
+from chainrule.frontends.elementwise import ITEM, apply, describe, materialise, truth
+from chainrule.frontends.expressions import binary, closure, condition, expression, in_place, in_turn
+from chainrule.frontends.firsts import flag_of
 from chainrule.frontends.frames import Frame
 from chainrule.frontends.iteration import iterable
-from chainrule.frontends.joins import MISSING, leaves, merge_branches
+from chainrule.frontends.iterators import used_up
 from chainrule.frontends.jumps import remove_jumps
 from chainrule.frontends.liveness import Liveness, assigned_names
 from chainrule.frontends.loops import Loop, Plan, run_loop
@@ -82,6 +82,8 @@ def _block(frame: Frame, body: list[ast.stmt]) -> Any:
 
 
 def _assign(frame: Frame, stmt: ast.Assign) -> None:
+    if len(stmt.targets) == 1 and isinstance(stmt.targets[0], (ast.Tuple, ast.List)):
+        used_up(frame.ctx, stmt.value)
     value = expression(frame, stmt.value)
     if isinstance(value, Lazy) and (len(stmt.targets) > 1 or not isinstance(stmt.targets[0], ast.Subscript)):
         hint = stmt.targets[0].id if isinstance(stmt.targets[0], ast.Name) else "a"
@@ -107,8 +109,10 @@ def assign_to(frame: Frame, target: ast.expr, value: Any) -> None:
             for t, part in zip(targets, parts, strict=True):
                 assign_to(frame, t, part)
         case ast.Subscript(value=owner, slice=index):
-            container = expression(frame, owner)
-            key = expression(frame, index)
+            held = [value]
+            held.append(in_turn(frame, held, owner))
+            key = in_turn(frame, held, index)
+            value, container = held
             if isinstance(value, Bottom) or isinstance(container, Bottom):
                 return
             if isinstance(container, (list, dict)):
@@ -150,7 +154,7 @@ def _aug_assign(frame: Frame, stmt: ast.AugAssign) -> None:
         case ast.Name(id=name):
             old = frame.lookup(name)
             value = expression(frame, stmt.value)
-            if isinstance(old, Grown) or (isinstance(old, (list, ListArray)) and ctx.list_of(old)[1]):
+            if isinstance(old, (list, ListArray, Grown)):
                 _longer(frame, stmt.op, old, value)
             elif isinstance(old, (ArrayRef, Lazy)):
                 indexing.augment(ctx, old, None, in_place(frame, stmt.op), _no_bottom(value, old))
@@ -221,37 +225,8 @@ def _if(frame: Frame, stmt: ast.If) -> None:
             _raise_if(frame, ctx.let("logical_not", test) if negated else test, body)
             _block(frame, other)
             return
-    node = If(test, Block(), Block())
-    variables, before = frame.env, dict(frame.env)
-    ends = []
-    for block, body in ((node.then, stmt.body), (node.orelse, stmt.orelse)):
-        frame.env = dict(before)
-        with ctx.inside(block):
-            _block(frame, body)
-        ends.append(frame.env)
-    then, orelse = ends
-    ctx.builder.emit(node)
-    frame.env = variables
-    variables.clear()
     live = frame.live.after.get(stmt) if frame.live else None
-    values = {n: (then.get(n, MISSING), orelse.get(n, MISSING)) for n in dict.fromkeys([*then, *orelse])}
-    kept = {n: pair for n, pair in values.items() if live is None or is_flag_of(n) in live or pair[0] is pair[1]}
-    for name, (a, b) in kept.items():
-        frame.env[name] = (
-            a if a is b else merge_branches(ctx, node, name, a, b, functools.partial(_alone, frame, kept, name))
-        )
-    _name_results(frame, node)
-
-
-def _alone(frame: Frame, ends: dict[str, tuple[Any, Any]], name: str, base: Var) -> bool:
-    """Whether no variable but `name` is, or views, the array `base`; `ends`: the variables after each branch."""
-    others = [leaf for n, pair in ends.items() if n != name for value in pair for leaf in leaves(value)]
-    return frame.alone(base, name) and not any(a.base is base for v in others for a in reads(v))
-
-
-def _name_results(frame: Frame, node: If) -> None:
-    for merge in node.merges:
-        merge.out.hint = merge.out.hint.lstrip(".") or "result"
+    either_way(frame, test, lambda: _block(frame, stmt.body), lambda: _block(frame, stmt.orelse), live)
 
 
 def _raise_if(frame: Frame, test: Any, body: list[ast.stmt]) -> None:
@@ -327,7 +302,7 @@ def _tested_ahead(frame: Frame, stmt: ast.While) -> None:
 
 def _for(frame: Frame, stmt: ast.For) -> None:
     ctx = frame.ctx
-    over = characters(expression(frame, stmt.iter))
+    over = characters(expression(frame, used_up(ctx, stmt.iter, loop=True)))
     guard = getattr(stmt, "guard", None)
     if isinstance(over, Bottom):
         return

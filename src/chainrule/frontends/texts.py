@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import describe
-from chainrule.frontends.values import Bound, Number, Slicing, Static, number, static_value
+from chainrule.frontends.values import Bound, Number, Slicing, Static, number, object_of
 
 __all__ = ["characters", "computed", "is_text", "item", "method"]
-
-_PYTHONS: dict[str, type] = {"float64": float, "int64": int, "bool": bool, "complex128": complex}
 
 
 def is_text(value: Any) -> bool:
@@ -54,10 +50,8 @@ def computed(ctx: Context, what: str, function: Callable[..., Any], *args: Any, 
 
 def _object(ctx: Context, value: Any, what: str) -> Any:
     match value:
-        case Static(value=known):
-            return known
-        case Number(dtype=dtype, weak=weak, known=True):
-            return (_PYTHONS[dtype] if weak else np.dtype(dtype).type)(static_value(value))
+        case Static() | Number(known=True):
+            return object_of(value)
         case tuple() | list():
             return type(value)(_object(ctx, v, what) for v in value)
         case dict():

@@ -201,11 +201,12 @@ def _jvp(frame: Any, function: Any, primals: Any, tangents: Any) -> Any:
 def _vjp(frame: Any, function: Any, *primals: Any, has_aux: Any = None) -> Any:
     if has_aux is not None:
         raise frame.ctx.fail("vjp with has_aux inside a program")
-    return _pullback(frame, function, list(primals), {}, range(len(primals)))
+    lifted = Lifted(frame, function, primals, {}, range(len(primals)))
+    lifted.hold()
+    return _pullback(lifted)
 
 
-def _pullback(frame: Any, function: Any, primals: list[Any], kwargs: dict[str, Any], chosen: Sequence[int]) -> Any:
-    lifted = Lifted(frame, function, primals, kwargs, chosen)
+def _pullback(lifted: Lifted) -> Any:
     value = lifted.value()
 
     def pullback(frame: Any, ct: Any) -> Any:
@@ -225,6 +226,7 @@ def _pullback(frame: Any, function: Any, primals: list[Any], kwargs: dict[str, A
 
 def _linearize(frame: Any, function: Any, *primals: Any) -> Any:
     lifted = Lifted(frame, function, list(primals), {}, range(len(primals)))
+    lifted.hold()
     value = lifted.value()
 
     def pushforward(frame: Any, *tangents: Any) -> Any:
@@ -244,7 +246,7 @@ def _pushed(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any], 
 def _pulled(frame: Any, function: Any, args: list[Any], kwargs: dict[str, Any], argnums: tuple[int, ...]) -> Any:
     """The cotangents of the chosen primals: ``(primals, ct)``."""
     primals, ct = args
-    _, pullback = _pullback(frame, function, list(primals), kwargs, argnums)
+    _, pullback = _pullback(Lifted(frame, function, list(primals), kwargs, argnums))
     cts = _call(frame, pullback, [ct], {})
     return tuple(cts[k] for k in argnums)
 

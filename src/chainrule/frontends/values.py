@@ -35,7 +35,9 @@ __all__ = [
     "Static",
     "Transformed",
     "Value",
+    "kind_of",
     "number",
+    "object_of",
     "static_value",
 ]
 
@@ -235,6 +237,7 @@ class Bottom(Value):
 
 
 BOTTOM = Bottom()
+_PYTHONS: dict[str, type] = {"float64": float, "int64": int, "bool": bool, "complex128": complex}
 
 
 def number(value: Any) -> Number:
@@ -259,6 +262,17 @@ def static_value(value: Number) -> Any:
     """The Python number of a `Number` known now."""
     assert isinstance(value.atom, Const)
     return value.atom.value
+
+
+def kind_of(value: Number) -> Any:
+    """The class that a number has: Python's, or NumPy's."""
+    found = _PYTHONS.get(value.dtype) if value.weak else None
+    return found or np.dtype(value.dtype).type
+
+
+def object_of(value: Any) -> Any:
+    """The object that a number known now, or a `Static`, stands for."""
+    return kind_of(value)(static_value(value)) if isinstance(value, Number) else value.value
 
 
 def undefined(type: Scalar) -> Number:

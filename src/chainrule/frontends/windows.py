@@ -40,6 +40,8 @@ def bounds_of(ctx: Context, end: ArrayRef) -> list[Atom] | None:
                 return None
             first = low if lower is None else lower if not depth else ctx.let("add", low, lower)
             last = high if upper is None else upper if not depth else ctx.let("add", high, upper)
+            if depth and upper is not None:  # of an array that is used up; a negative bound would mean another place
+                last = ctx.let("maximum", last, integer(0))
             found[k] = (first, last)
     return [bound for pair in found for bound in pair]
 

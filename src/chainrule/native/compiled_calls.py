@@ -19,7 +19,8 @@ def type_of(jitted: Any) -> FunctionType:
     """The type that stands for a jitted function in compiled code."""
 
     def specialise(args: tuple[tuple[str, int], ...]) -> Any:
-        kinds = tuple(ArrayKind(d, (False,) * n) if n else NumberKind(d, d != "float32") for d, n in args)
+        single = ("float32", "complex64")
+        kinds = tuple(ArrayKind(d, (False,) * n) if n else NumberKind(d, d not in single) for d, n in args)
         program = jitted.program((kinds, ()))
         if program.captures:
             names = ", ".join(c.name for c in program.captures)

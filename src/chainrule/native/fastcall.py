@@ -14,8 +14,7 @@ import numpy as np
 
 from chainrule.frontends.joins import leaves
 from chainrule.frontends.program import ArrayKind, NumberKind
-from chainrule.frontends.values import ArrayRef, Number
-from chainrule.native.results import converter
+from chainrule.frontends.values import ArrayRef, Number, kind_of
 
 __all__ = ["MISS", "fast_call"]
 
@@ -138,5 +137,5 @@ def _nest(result: Any, supply: Iterator[str]) -> str | None:
 def _leaf(leaf: Any, text: str, name: str, space: dict[str, Any]) -> str:
     if isinstance(leaf, ArrayRef) or leaf.weak:
         return text
-    space[name] = converter(leaf)
+    space[name] = kind_of(leaf)
     return f"{name}({text})"

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from chainrule.errors import UnsupportedError
-from chainrule.frontends.values import ArrayRef, ListArray, Number, Record, Static
+from chainrule.frontends.values import ArrayRef, ListArray, Number, Record, Static, kind_of
 
-__all__ = ["builder", "converter"]
+__all__ = ["builder"]
 
 Make = Callable[[Iterator[Any]], Any]
-_STRONG = {t: np.dtype(t).type for t in ("float64", "float32", "int64", "bool", "complex128", "complex64")}
-_WEAK = {"float64": float, "int64": int, "bool": bool, "complex128": complex}
 
 
 def builder(result: Any) -> Make:
@@ -23,7 +19,7 @@ def builder(result: Any) -> Make:
         case ArrayRef():
             return next
         case Number():
-            convert = converter(result)
+            convert = kind_of(result)
             return lambda values: convert(next(values))
         case ListArray(array=array):
             return lambda values: next(values).tolist() if array.ndim == 1 else list(next(values))
@@ -39,12 +35,6 @@ def builder(result: Any) -> Make:
             made = {k: builder(v) for k, v in fields.items()}
             return lambda values: _record(cls, {k: p(values) for k, p in made.items()})
     raise UnsupportedError(f"native mode cannot return {result!r}: return numbers, arrays and containers of them")
-
-
-def converter(result: Number) -> Callable[[Any], Any]:
-    """What makes Python's or NumPy's number of a result."""
-    kinds: dict[str, Callable[[Any], Any]] = {**_STRONG, **(_WEAK if result.weak else {})}
-    return kinds[result.dtype]
 
 
 def _record(cls: type, fields: dict[str, Any]) -> Any:

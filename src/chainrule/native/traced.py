@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import trees
 from chainrule.core.dispatch import Tracer, innermost
 from chainrule.eager.custom import custom_vjp
 from chainrule.errors import AliasError
@@ -55,13 +56,10 @@ def _check_writes(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 def _plain(value: Any) -> Any:
     """A value of the same kind without tracing, at any depth."""
-    if isinstance(value, Tracer):
-        found = innermost(value)
-        return np.empty(value.shape, value.dtype) if getattr(value, "shape", ()) else found
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*map(_plain, value))
-    if isinstance(value, (tuple, list)):
-        return type(value)(map(_plain, value))
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return value
+    return trees.map(_plain_leaf, value)
+
+
+def _plain_leaf(value: Any) -> Any:
+    if not isinstance(value, Tracer):
+        return value
+    return np.empty(value.shape, value.dtype) if getattr(value, "shape", ()) else innermost(value)

@@ -57,6 +57,35 @@ AS_NUMPY = [
     "return np.ldexp(x.astype(np.float32), 3)",
     "return np.diag(m, -1) + np.diag(m[:, 1:], 0)[:2]",
     "return np.diag(m, 5)",
+    "L = [v for v in x]; b = list(L); b[0] = 5.0; return L[0] + b[1]",
+    "L = [v for v in x]; b = L.copy(); b[0] = 5.0; return L[0] + b[1]",
+    "L = [v for v in x]; b = np.array(L); b[0] = 5.0; return L[0] + b[1]",
+    "L = [v for v in x]; b = np.asarray(L); b[0] = 5.0; return L[0] + b[1]",
+    "L = [v for v in x]; b = np.ravel(L); b[0] = 5.0; return L[0] + b[1]",
+    "L = list(range(len(x))); b = list(L); b.append(7); return np.array(b) * len(L)",
+    "return np.array(range(len(x))) + x",
+    "return sum(m, x[:3])",
+    "return sum(m)",
+    "return np.linalg.solve(m, Z[[0, 1, 0]])",
+    "return np.linalg.solve(m.astype(np.float32), x[:3])",
+    "return np.linalg.norm(x, keepdims=True)",
+    "return np.linalg.norm(m, keepdims=True)",
+    "return np.linalg.norm(I * 1_500_000_000)",
+    "return np.linalg.norm(I * 1_500_000, 3)",
+    "return np.linalg.norm(I, -1)",
+    "return np.nanmax(np.where(m > 0.5, np.nan, m), 1) + np.nanmin(np.where(m > 0.3, np.nan, m), 1)",
+    "return np.piecewise(x * np.inf, [x < 0], [1.0])",
+    "return np.piecewise(x, x < 0, [lambda v: v * 2, 3.0])",
+    "return np.round(I * 7, -1)",
+    "return np.round(I * 7, 1)",
+    "return np.round(x * 14500, -3) + np.round(x, 1)",
+    "return round(x[0] * 10, 1) + round(2.675, 2)",
+    "return np.squeeze(m[:, None]) + np.squeeze(m[:, :1], 1)",
+    "return np.transpose(C, (-1, 0, 1))",
+    "return np.digitize(x, [0.0, 0.5]) + np.searchsorted([0.0, 0.5], x)",
+    "return np.convolve([1.0, 2.0], [v for v in x]) + np.polyval([1.0, 2.0], 3.0) + np.polyval((1.0, x[0]), x[1])",
+    "y = x * 1; np.add.at(y, 1, 2.0); np.add.at(y, [0, 0], 1.0); return y",
+    "n = len(x) - 4; y = x * 1; np.add.at(y, I, x[:n]); return y",
 ]
 REFUSED = [  # what would be another value
     "b = np.array(x, copy=False); b[0] = 5.0; return x[0] + 0.0",
@@ -92,6 +121,20 @@ REFUSED = [  # what would be another value
     "return np.sum(m, axis=(0, 0))",
     "y = I * 1; y /= 2; return y",
     "y = I * 1; y[[0, 1]] /= 2; return y",
+    "return np.stack([x, x], axis=2)",
+    "return np.swapaxes(m, 0, 2)",
+    "return np.transpose(m, (0, 0))",
+    "return np.broadcast_to(m, (3,))",
+    "return max(m[:1])",
+    "return any(m > 0)",
+    "return round(0.1 * len(x), 2)",
+    "return np.piecewise(x, [x < 0, x > 0.5, x > 1], [1.0])",
+]
+STOPPED = [  # where NumPy's result would have another shape, or NumPy stops
+    ("n = len(x) - 4; return np.squeeze(m[:, :n]) + m[0]", "np.squeeze without axis="),
+    ("n = len(x) - 4; return np.cov(m[:n])", "np.cov"),
+    ("n = len(x) - 6; return np.pad(x, n)", "negative width"),
+    ("y = x * 1; np.add.at(y, I, x[:2]); return y", "could not broadcast"),
 ]
 
 
@@ -110,6 +153,12 @@ def test_as_numpy(body: str) -> None:
     expected, result = f(_X.copy(), _M.copy()), cr.jit(f, backend="python")(_X.copy(), _M.copy())
     assert np.asarray(result).dtype == np.asarray(expected).dtype
     np.testing.assert_allclose(result, expected, rtol=1e-12, strict=True)
+
+
+@pytest.mark.parametrize(("body", "why"), STOPPED)
+def test_stopped(body: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        cr.jit(function_of(body), backend="python")(_X.copy(), _M.copy())
 
 
 @pytest.mark.parametrize("body", REFUSED)

@@ -20,7 +20,7 @@ from chainrule.frontends.library.table import (
 )
 from chainrule.frontends.values import ArrayRef, Lazy, Number, Record, Slicing, Static, number
 from chainrule.ir.build import constant, integer
-from chainrule.ir.nodes import Atom
+from chainrule.ir.nodes import Atom, Var
 from chainrule.ir.walk import is_number
 
 # -- products and linear algebra ----------------------------------------------------------------------
@@ -39,12 +39,16 @@ def matmul(ctx: Context, a: Any, b: Any) -> Any:
     if a.ndim > 2:  # one product of many rows
         rows = matmul(ctx, reshape(ctx, a, (_size(ctx, a.dims[:-1]), a.dims[-1])), b)
         return reshape(ctx, rows, (*a.dims[:-1], *b.dims[1:]))
-    dtype = np.result_type(a.dtype, b.dtype).name
-    if dtype in ("int64", "bool"):
+    if a.dtype in ("int64", "bool") and b.dtype in ("int64", "bool"):
         raise ctx.fail("@ of arrays of integers: convert them to float64")
-    operands = [materialise(ctx, v if v.dtype == dtype else cast(ctx, v, dtype)) for v in (a, b)]
-    (out,) = ctx.builder.op("matmul", *(v.var for v in operands))
+    (out,) = ctx.builder.op("matmul", *_of_one_dtype(ctx, a, b))
     return ArrayRef(out, (*a.dims[:-1], *(b.dims[1:] if b.ndim > 1 else ())), out)
+
+
+def _of_one_dtype(ctx: Context, *values: Any) -> list[Var]:
+    """The variables of arrays, after conversions to what they have in common."""
+    dtype = np.result_type(*[v.dtype for v in values]).name
+    return [materialise(ctx, v if v.dtype == dtype else cast(ctx, v, dtype)).var for v in values]
 
 
 def _batches(ctx: Context, a: Any, b: Any) -> Any:
@@ -181,8 +185,11 @@ def _matrix(ctx: Context, a: Any) -> Any:
 @handles(np.linalg.solve)
 def _solve(frame: Any, a: Any, b: Any) -> Any:
     ctx = frame.ctx
-    a, b = _matrix(ctx, a), materialise(ctx, cast(ctx, array_of(ctx, b), _matrix(ctx, a).dtype))
-    (out,) = ctx.builder.op("solve", a.var, b.var, hint="x")
+    a, b = _matrix(ctx, a), array_of(ctx, b)
+    if isinstance(b, Number) or b.ndim > 2:
+        raise ctx.fail(f"np.linalg.solve for {describe(b)}: a vector or a matrix is expected")
+    ctx.equal(a.dims[0], b.dims[0], "a matrix and the right-hand side of np.linalg.solve")
+    (out,) = ctx.builder.op("solve", *_of_one_dtype(ctx, a, b), hint="x")
     return ArrayRef(out, b.dims, out)
 
 

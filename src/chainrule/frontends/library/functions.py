@@ -21,7 +21,6 @@ from chainrule.frontends.library.table import (
     run,
 )
 from chainrule.frontends.values import ArrayRef, Number, Static, number
-from chainrule.ir.walk import is_number
 
 # -- elementwise --------------------------------------------------------------------------------------
 
@@ -51,12 +50,15 @@ def _piecewise(frame: Any, x: Any, condlist: Any, funclist: Any) -> Any:
     """Each function is called with the elements for which its condition is true."""
     ctx = frame.ctx
     value = materialise(ctx, array_of(ctx, x))
-    conditions = [cast(ctx, array_of(ctx, c), "bool") for c in condlist]
+    given = condlist if isinstance(condlist, (tuple, list)) else (condlist,)
+    conditions = [cast(ctx, array_of(ctx, c), "bool") for c in given]
     if len(funclist) == len(conditions) + 1:
         conditions.append(
             apply(ctx, "logical_not", functools.reduce(lambda a, b: one(frame, "logical_or", a, b), conditions))
         )
-    result = materialise(ctx, apply(ctx, "multiply", value, number(0)))
+    if len(funclist) != len(conditions):
+        raise ctx.fail(f"np.piecewise of {len(given)} conditions takes as many functions, or one more")
+    result = ctx.new(value.dtype, value.dims, 0)
     for condition, function in zip(conditions, funclist, strict=True):
         mask = materialise(ctx, condition)
         made = function
@@ -89,12 +91,15 @@ def _clip(frame: Any, a: Any, a_min: Any = None, a_max: Any = None, *, min: Any 
 
 @handles(np.round, np.around)
 def rounded(frame: Any, a: Any, decimals: Any = None) -> Any:
-    if decimals is None or (isinstance(decimals, Number) and is_number(decimals.atom, 0)):
-        return one(frame, "rint", a)
-    scale = number(10.0 ** known_int(frame.ctx, decimals, "decimals"))
-    return apply(
-        frame.ctx, "divide", one(frame, "rint", apply(frame.ctx, "multiply", array_of(frame.ctx, a), scale)), scale
-    )
+    ctx, value = frame.ctx, array_of(frame.ctx, a)
+    digits = 0 if decimals is None else known_int(ctx, decimals, "decimals")
+    whole = value.dtype in ("int64", "bool")
+    if digits == 0 or (whole and digits > 0):
+        return one(frame, "rint", value)
+    scale = number(10.0 ** abs(digits))
+    there, back = ("multiply", "divide") if digits > 0 else ("divide", "multiply")
+    made = apply(ctx, back, one(frame, "rint", apply(ctx, there, value, scale)), scale)
+    return cast(ctx, made, "int64") if whole else made
 
 
 def _real(frame: Any, val: Any) -> Any:
@@ -116,7 +121,6 @@ for _n in ["exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh"]:
     )
 handles(math.atan2)(lambda frame, y, x: one(frame, "arctan2", y, x, weak=True))
 handles(math.pow)(lambda frame, x, y: one(frame, "power", cast(frame.ctx, x, "float64", weak=True), y, weak=True))
-handles(math.isnan, math.isinf, math.isfinite)
 for _n in ("isnan", "isinf", "isfinite"):
     handles(getattr(math, _n))(lambda frame, x, _op=_n: one(frame, _op, x, weak=True))
 handles(math.exp2)(lambda frame, x: one(frame, "exp2", x, weak=True))

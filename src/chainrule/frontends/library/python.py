@@ -8,17 +8,26 @@ from typing import Any
 import numpy as np
 
 from chainrule.frontends import iteration, recipes
-from chainrule.frontends.arrays import array_of
+from chainrule.frontends.arrays import array_of, collect
 from chainrule.frontends.context import Context
-from chainrule.frontends.elementwise import apply, cast, materialise, truth
+from chainrule.frontends.elementwise import apply, cast, truth
 from chainrule.frontends.grown import filled, length, method, not_yet, noted
 from chainrule.frontends.library.functions import one, rounded
 from chainrule.frontends.library.reductions import all_of, along, any_of, sum_of
-from chainrule.frontends.library.table import (
-    flag,
-    handles,
+from chainrule.frontends.library.table import flag, handles, is_none, known_int
+from chainrule.frontends.values import (
+    ArrayRef,
+    Grown,
+    Iterable,
+    Lazy,
+    ListArray,
+    Number,
+    Record,
+    Static,
+    kind_of,
+    number,
+    static_value,
 )
-from chainrule.frontends.values import ArrayRef, Grown, Iterable, Lazy, ListArray, Number, Record, Static, number
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Const
 
@@ -42,8 +51,15 @@ def _divmod(frame: Any, x: Any, y: Any) -> Any:
 
 @handles(builtins.round)
 def _python_round(frame: Any, x: Any, digits: Any = None) -> Any:
-    if digits is not None:
-        return rounded(frame, x, digits)
+    if digits is not None and not is_none(digits):
+        if not isinstance(x, Number) or not x.weak:
+            return rounded(frame, x, digits)
+        if not x.known:
+            raise frame.ctx.fail(
+                "round(x, n) of a Python number rounds the decimal digits that it has, which compiled code does not "
+                "see: write np.round(x, n), which rounds x * 10**n"
+            )
+        return number(round(static_value(x), known_int(frame.ctx, digits, "the number of digits")))
     return cast(frame.ctx, one(frame, "rint", x, weak=True), "int64", weak=True)
 
 
@@ -130,19 +146,17 @@ def _python_sum(frame: Any, x: Any, start: Any = None) -> Any:
         return total
     value = x if isinstance(x, Lazy) else array_of(ctx, x)
     weak = (isinstance(x, ListArray) and x.weak) or (isinstance(x, Grown) and getattr(x.kind, "weak", False))
-    if value.ndim > 1:
-        return sum_of(frame, value, number(0))
-    total = sum_of(frame, value)
+    total = sum_of(frame, value, number(0))
     if start is not None:
         total = apply(ctx, "add", start, total, weak=True)
-    return Number(total.atom, weak)
+    return Number(total.atom, weak) if isinstance(total, Number) else total
 
 
 def _extreme(frame: Any, op: str, recipe: Any, args: tuple[Any, ...]) -> Any:
     """Python's max and min of several numbers: the first of equals, so their derivative is shared as maximum's."""
     if len(args) == 1 and not isinstance(args[0], (tuple, list)):
         filled(frame.ctx, args[0], "max() or min() of an empty list")
-        return along(frame, recipe, args[0], None)
+        return along(frame, recipe, _numbers(frame, args[0]), None)
     items = list(args[0]) if len(args) == 1 else list(args)
     if not items:
         return not_yet(frame.ctx, args[0], "max() or min() of nothing")
@@ -164,12 +178,20 @@ def _min(frame: Any, *args: Any) -> Any:
 
 @handles(builtins.any)
 def _python_any(frame: Any, x: Any) -> Any:
-    return any_of(frame, x)
+    return any_of(frame, _numbers(frame, x))
 
 
 @handles(builtins.all)
 def _python_all(frame: Any, x: Any) -> Any:
-    return all_of(frame, x)
+    return all_of(frame, _numbers(frame, x))
+
+
+def _numbers(frame: Any, x: Any) -> Any:
+    """`x`, whose items Python's functions look at one by one, as an array of numbers."""
+    value = array_of(frame.ctx, x)
+    if not isinstance(value, Number) and value.ndim > 1:
+        raise frame.ctx.fail("the items are rows, which are neither true nor false: use NumPy's function of the name")
+    return value
 
 
 @handles(builtins.tuple)
@@ -179,11 +201,11 @@ def _tuple(frame: Any, x: Any = ()) -> Any:
 
 @handles(builtins.list)
 def _list(frame: Any, x: Any = ()) -> Any:
-    if isinstance(x, (ListArray, Iterable)) and not isinstance(getattr(x, "count", None), Const):
-        return x if isinstance(x, ListArray) else ListArray(materialise(frame.ctx, array_of(frame.ctx, x)))
-    if isinstance(x, Grown):
+    if isinstance(x, (ListArray, Grown)):
         return method(frame.ctx, x, "copy", ())
-    return noted(frame.ctx, list(_known_items(frame.ctx, x)), frame.ctx.node)
+    many = isinstance(x, Iterable) and not isinstance(x.count, Const)
+    made = collect(frame.ctx, x.count, x.item, None) if many else list(_known_items(frame.ctx, x))
+    return noted(frame.ctx, made, frame.ctx.node)
 
 
 def _known_items(ctx: Context, x: Any) -> list[Any]:
@@ -210,10 +232,8 @@ def _isinstance(frame: Any, x: Any, cls: Any) -> Any:
     match x:
         case ArrayRef() | Lazy():
             kinds = (np.ndarray,)
-        case Number(weak=True):
-            kinds = ({"float64": float, "int64": int, "bool": bool, "complex128": complex}[x.dtype],)
         case Number():
-            kinds = (np.dtype(x.dtype).type,)
+            kinds = (kind_of(x),)
         case Record(cls=c):
             kinds = (c,)
         case Static(value=v):

@@ -12,7 +12,7 @@ from chainrule.frontends.arrays import array_of, reshape, transpose
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, cast, load, materialise
 from chainrule.frontends.library.shapes import at_least, concatenate
-from chainrule.frontends.library.table import find, handles, is_none, known_int
+from chainrule.frontends.library.table import axis_argument, find, handles, is_none, known_int
 from chainrule.frontends.values import Lazy, ListArray, Number, Slicing, Static, number
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Atom
@@ -27,7 +27,7 @@ def _parts(frame: Any, ary: Any, indices_or_sections: Any, axis: Any = None) -> 
     """``np.split``: views."""
     ctx = frame.ctx
     value = materialise(ctx, array_of(ctx, ary))
-    k = 0 if axis is None else known_int(ctx, axis, "axis") % value.ndim
+    k = axis_argument(ctx, axis, value.ndim)
     extent = Number(value.dims[k], weak=True)
     if isinstance(indices_or_sections, Number):
         count = known_int(ctx, indices_or_sections, "the number of parts")
@@ -71,7 +71,7 @@ def _ix(frame: Any, *args: Any) -> Any:
 def _take_along_axis(frame: Any, arr: Any, indices: Any, axis: Any = None) -> Any:
     ctx = frame.ctx
     value, places = materialise(ctx, array_of(ctx, arr)), materialise(ctx, array_of(ctx, indices))
-    k = value.ndim - 1 if axis is None else known_int(ctx, axis, "axis") % value.ndim
+    k = axis_argument(ctx, axis, value.ndim, -1)
     if value.ndim != places.ndim:
         raise ctx.fail("np.take_along_axis: array and indices have as many dimensions")
     for n in range(value.ndim):
@@ -123,8 +123,10 @@ def _pad(frame: Any, array: Any, pad_width: Any, mode: Any = None, *, constant_v
     widths = _widths(ctx, pad_width, value.ndim)
     dims = []
     for d, (a, b) in zip(value.dims, widths, strict=True):
-        if kind == "reflect":
-            for w in (a, b):
+        for w in (a, b):
+            negative = ctx.let("less", w.atom, integer(0))
+            ctx.check(ctx.let("logical_not", negative), "ValueError", "np.pad by a negative width: ", w.atom)
+            if kind == "reflect":
                 ctx.check(ctx.let("less", w.atom, d), "ValueError", "np.pad reflects more than there is: ", w.atom)
         dims.append(ctx.let("add", ctx.let("add", d, a.atom), b.atom, hint="n"))
     if kind == "constant":

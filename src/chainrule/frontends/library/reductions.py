@@ -12,18 +12,18 @@ from chainrule.frontends import indexing, measures, recipes
 from chainrule.frontends.arrays import array_of, copied, reshape, stacked, transpose
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import apply, cast, load, materialise, reads
-from chainrule.frontends.library.shapes import ravel
+from chainrule.frontends.library.shapes import is_one, ravel
 from chainrule.frontends.library.table import (
     axes_argument,
     dtype_argument,
     flag,
     handles,
+    is_none,
     run,
 )
-from chainrule.frontends.values import ArrayRef, Lazy, Number, Slicing, Static, number
+from chainrule.frontends.values import ArrayRef, Lazy, Number, Slicing, number
 from chainrule.ir.build import constant, integer
 from chainrule.ir.nodes import Atom, Block
-from chainrule.ir.walk import is_number
 
 # -- reductions ---------------------------------------------------------------------------------------
 
@@ -117,9 +117,8 @@ def along(
     value = materialise(ctx, array_of(ctx, a))
     if isinstance(value, Number):
         return value
-    none = axis is None or (isinstance(axis, Static) and axis.value is None)
     keep = keepdims is not None and flag(ctx, keepdims)
-    if none:
+    if is_none(axis):
         result = run(frame, recipe, value if value.ndim == 1 else reshape(ctx, value, (integer(-1),)), *more)
         if keep and isinstance(result, Number):
             dims = tuple(integer(1) for _ in range(value.ndim))
@@ -234,7 +233,8 @@ handles(np.cumprod)(lambda frame, a, axis=None: _running(frame, recipes.cumprod,
 def _of_variables(function: Any, recipe: Callable[..., Any]) -> None:
     def handler(frame: Any, *args: Any, **kwargs: Any) -> Any:
         made = run(frame, recipe, *args, **kwargs)
-        return indexing.subscript(frame.ctx, made, (number(0), number(0))) if is_number(made.dims[0], 1) else made
+        one = is_one(frame.ctx, made.dims[0], "np.cov or np.corrcoef")
+        return indexing.subscript(frame.ctx, made, (number(0), number(0))) if one else made
 
     handles(function)(handler)
 
@@ -293,7 +293,6 @@ _WRITTEN: tuple[tuple[Any, Callable[..., Any]], ...] = (
     (np.interp, recipes.interp),
     (np.searchsorted, recipes.searchsorted),
     (np.convolve, recipes.convolve),
-    (np.polyval, recipes.polyval),
     (np.trapezoid, recipes.trapezoid),
     (np.meshgrid, recipes.meshgrid),
     (np.tril, recipes.tril),
@@ -321,6 +320,12 @@ _WRITTEN: tuple[tuple[Any, Callable[..., Any]], ...] = (
 )
 for _function, _recipe in _WRITTEN:
     handles(_function)(lambda frame, *args, _recipe=_recipe, **kwargs: run(frame, _recipe, *args, **kwargs))
+
+
+@handles(np.polyval)
+def _polyval(frame: Any, p: Any, x: Any) -> Any:
+    """Coefficients that are written out stay what they are."""
+    return run(frame, recipes.polyval, tuple(p) if isinstance(p, list) else p, x)
 
 
 def _diagonal(frame: Any, a: Any, offset: Any = None) -> Any:

@@ -9,10 +9,11 @@ import numpy as np
 from chainrule.frontends import indexing
 from chainrule.frontends.arrays import array_of, copied, reshape, stacked, transpose
 from chainrule.frontends.context import Context
-from chainrule.frontends.elementwise import apply, element, load, materialise, reads
+from chainrule.frontends.elementwise import apply, describe, element, load, materialise, reads
 from chainrule.frontends.grown import filled
 from chainrule.frontends.library.table import (
     axes_argument,
+    axis_argument,
     handles,
     is_none,
     known_int,
@@ -56,10 +57,10 @@ def _row_axis(ctx: Context, rows: Any, k: int, merged: bool) -> Any:
 def _stack(frame: Any, arrays: Any, axis: Any = None) -> Any:
     if isinstance(arrays, Grown):
         rows = _rows(frame.ctx, arrays)
-        return _row_axis(frame.ctx, rows, 0 if axis is None else known_int(frame.ctx, axis, "axis") % rows.ndim, False)
+        return _row_axis(frame.ctx, rows, axis_argument(frame.ctx, axis, rows.ndim), False)
     values = _arrays(frame.ctx, arrays)
     ndim = (0 if isinstance(values[0], Number) else values[0].ndim) + 1
-    return stacked(frame.ctx, values, 0 if axis is None else known_int(frame.ctx, axis, "axis") % ndim)
+    return stacked(frame.ctx, values, axis_argument(frame.ctx, axis, ndim))
 
 
 @handles(np.concatenate)
@@ -71,18 +72,17 @@ def concatenate(frame: Any, arrays: Any, axis: Any = None) -> Any:
             raise ctx.fail("zero-dimensional arrays cannot be concatenated: write np.array(ys)")
         if axis is not None and is_none(axis):
             return reshape(ctx, rows, (integer(-1),))
-        k = 0 if axis is None else known_int(ctx, axis, "axis") % (rows.ndim - 1)
-        return _row_axis(ctx, rows, k, True)
+        return _row_axis(ctx, rows, axis_argument(ctx, axis, rows.ndim - 1), True)
     values = _arrays(ctx, arrays)
     if axis is not None and is_none(axis):
         values, axis = [reshape(ctx, v, (integer(-1),)) for v in values], None
-    k = 0 if axis is None else known_int(ctx, axis, "axis") % values[0].ndim
+    if any(isinstance(v, Number) for v in values):
+        raise ctx.fail("zero-dimensional arrays cannot be concatenated: write np.array([x])")
+    k = axis_argument(ctx, axis, values[0].ndim)
     dtype = np.result_type(*[v.dtype for v in values]).name
     total: Atom = integer(0)
     starts = []
     for v in values:
-        if isinstance(v, Number):
-            raise ctx.fail("zero-dimensional arrays cannot be concatenated: write np.array([x])")
         starts.append(total)
         total = ctx.let("add", total, v.dims[k], hint="n")
         for n, (d, e) in enumerate(zip(v.dims, values[0].dims, strict=True)):
@@ -173,7 +173,7 @@ def _swapaxes(frame: Any, a: Any, axis1: Any, axis2: Any) -> Any:
     ctx = frame.ctx
     value = array_of(ctx, a)
     order = list(range(value.ndim))
-    i, j = (known_int(ctx, k, "axis") for k in (axis1, axis2))
+    i, j = (axis_argument(ctx, k, value.ndim) for k in (axis1, axis2))
     order[i], order[j] = order[j], order[i]
     return transpose(ctx, value, tuple(order))
 
@@ -182,7 +182,7 @@ def _swapaxes(frame: Any, a: Any, axis1: Any, axis2: Any) -> Any:
 def _moveaxis(frame: Any, a: Any, source: Any, destination: Any) -> Any:
     ctx = frame.ctx
     value = array_of(ctx, a)
-    i, j = (known_int(ctx, k, "axis") % value.ndim for k in (source, destination))
+    i, j = (axis_argument(ctx, k, value.ndim) for k in (source, destination))
     order = [k for k in range(value.ndim) if k != i]
     order.insert(j, i)
     return transpose(ctx, value, tuple(order))
@@ -193,11 +193,18 @@ def _expand_dims(frame: Any, a: Any, axis: Any) -> Any:
     ctx = frame.ctx
     value = materialise(ctx, array_of(ctx, a))
     parts = axis if isinstance(axis, tuple) else (axis,)
-    places = {known_int(ctx, k, "axis") % (value.ndim + len(parts)) for k in parts}
     items: list[Any] = [Slicing(None, None, None) for _ in range(value.ndim)]
-    for k in sorted(places):
+    for k in axes_argument(ctx, parts, value.ndim + len(parts)):
         items.insert(k, Static(None))
     return indexing.subscript(ctx, value, tuple(items))
+
+
+def is_one(ctx: Context, extent: Atom, what: str) -> bool:
+    """Whether an extent is 1, and the result has another shape for it; the program stops if a computed one is."""
+    if not isinstance(extent, Const):
+        why = f"{what} where an extent is 1 that is computed: write an index, a[:, 0], or name the axis"
+        ctx.check(ctx.let("not_equal", extent, integer(1)), "ValueError", why)
+    return is_number(extent, 1)
 
 
 @handles(np.squeeze)
@@ -205,7 +212,7 @@ def _squeeze(frame: Any, a: Any, axis: Any = None) -> Any:
     ctx = frame.ctx
     value = materialise(ctx, array_of(ctx, a))
     if axis is None or is_none(axis):
-        drop = {k for k, d in enumerate(value.dims) if is_number(d, 1)}
+        drop = {k for k, d in enumerate(value.dims) if is_one(ctx, d, "np.squeeze without axis=")}
     else:
         drop = set(axes_argument(ctx, axis, value.ndim))
         for k in drop:
@@ -236,6 +243,8 @@ def _broadcast_to(frame: Any, a: Any, shape: Any) -> Any:
     value = array_of(ctx, a)
     dims = shape_argument(ctx, shape)
     if not isinstance(value, Number):
+        if value.ndim > len(dims):
+            raise ctx.fail(f"{describe(value)} is broadcast to a shape with {len(dims)}")
         for d, e in zip(reversed(value.dims), reversed(dims), strict=False):
             ctx.fits(d, e, "operands could not be broadcast together")
     return copied(Lazy(value.dtype, dims, lambda i: element(ctx, value, i, dims), reads(value)), value)
@@ -253,7 +262,7 @@ def _take(frame: Any, a: Any, indices: Any, axis: Any = None) -> Any:
     value = array_of(ctx, a)
     if axis is None or is_none(axis):
         return indexing.subscript(ctx, ravel(frame, value), array_of(ctx, indices))
-    k = known_int(ctx, axis, "axis") % value.ndim
+    k = axis_argument(ctx, axis, value.ndim)
     items = tuple(array_of(ctx, indices) if n == k else Slicing(None, None, None) for n in range(value.ndim))
     return indexing.subscript(ctx, value, items)
 

@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.frontends.arrays import array_of
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import describe
-from chainrule.frontends.grown import array_of_list
 from chainrule.frontends.outside import KNOWN
-from chainrule.frontends.values import Grown, Number, Static
+from chainrule.frontends.values import Grown, ListArray, Number, Static
 from chainrule.ir.nodes import Atom, Const
 
 __all__ = [
     "axes_argument",
+    "axis_argument",
     "dtype_argument",
     "find",
     "flag",
@@ -57,7 +58,7 @@ def handles(*functions: Any) -> Callable[[Handler], Handler]:
 
 def dtype_argument(ctx: Context, value: Any) -> str | None:
     """The dtype that an argument names."""
-    if value is None or (isinstance(value, Static) and value.value is None):
+    if is_none(value):
         return None
     try:
         name: str = np.dtype(value.value).name
@@ -83,15 +84,21 @@ def known_int(ctx: Context, value: Any, what: str) -> int:
 
 
 def axes_argument(ctx: Context, axis: Any, ndim: int) -> tuple[int, ...]:
-    if axis is None or (isinstance(axis, Static) and axis.value is None):
+    if is_none(axis):
         return tuple(range(ndim))
     parts = axis if isinstance(axis, tuple) else (axis,)
-    axes = tuple(known_int(ctx, a, "axis") for a in parts)
-    if any(not -ndim <= a < ndim for a in axes):
-        raise ctx.fail(f"axis {axes} of an array with {ndim} dimensions")
-    if len({a % ndim for a in axes}) < len(axes):
-        raise ctx.fail(f"axis {axes} names an axis twice")
-    return tuple(sorted(a % ndim for a in axes))
+    axes = {axis_argument(ctx, a, ndim) for a in parts}
+    if len(axes) < len(parts):
+        raise ctx.fail("axis= names an axis twice")
+    return tuple(sorted(axes))
+
+
+def axis_argument(ctx: Context, axis: Any, ndim: int, default: int = 0) -> int:
+    """The one axis that an argument names, counted from the first."""
+    k = default if axis is None else known_int(ctx, axis, "axis")
+    if not -ndim <= k < ndim:
+        raise ctx.fail(f"axis {k} of an array with {ndim} dimension{'s' * (ndim != 1)}")
+    return k % ndim
 
 
 def flag(ctx: Context, value: Any) -> bool:
@@ -103,6 +110,6 @@ def is_none(value: Any) -> bool:
 
 
 def run(frame: Any, recipe: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Continue in a function of `recipes`."""
-    values = [array_of_list(frame.ctx, a) if isinstance(a, Grown) else a for a in args]
+    """Continue in a function of `recipes`, which takes arrays for lists."""
+    values = [array_of(frame.ctx, a) if isinstance(a, (list, ListArray, Grown)) else a for a in args]
     return frame.ctx.language.call(frame, Static(recipe), values, kwargs)
