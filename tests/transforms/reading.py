@@ -15,14 +15,18 @@ from chainrule.transforms.forward import jvp
 from chainrule.transforms.reverse import vjp
 from chainrule.transforms.simplify import simplify
 
-__all__ = ["program_of"]
+__all__ = ["kind_of", "program_of", "reverse"]
 
 
 def program_of(function: Callable[..., Any], args: Sequence[Any]) -> Function:
     """The program of ``function(*args)``, cleaned up."""
     names = tuple(inspect.signature(function).parameters)
     kinds = tuple(map(kind_of, args))
-    return simplify(read_program(function, kinds, {}, read(function), names, jvp, vjp).function)
+    return simplify(read_program(function, kinds, {}, read(function), names, jvp, reverse).function)
+
+
+def reverse(function: Function, active: Sequence[bool], wanted: Any = None) -> Function:
+    return vjp(function, active, None, wanted)
 
 
 def kind_of(value: Any) -> Any:

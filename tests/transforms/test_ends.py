@@ -15,10 +15,9 @@ from chainrule.ir.nodes import Block, Call, Function, If, Merge, Node, Print, Va
 from chainrule.ir.show import show
 from chainrule.transforms.ends import with_ends_inlined
 from chainrule.transforms.forward import jvp
-from chainrule.transforms.reverse import vjp
 from tests.programs import PROGRAMS
 from tests.transforms.differences import check_jvp, check_vjp, fresh
-from tests.transforms.reading import kind_of
+from tests.transforms.reading import kind_of, reverse
 
 RECURSIVE = [p for p in PROGRAMS if "recursion" in p.tags]
 
@@ -34,14 +33,14 @@ def calls(function: Function, args: Any) -> tuple[int, tuple[Any, ...]]:
 def test_derivatives(p: Any) -> None:
     kinds = tuple(map(kind_of, p.inputs()))
     names = p.function.__code__.co_varnames[: len(kinds)]
-    function = read_program(p.function, kinds, {}, read(p.function), names, jvp, vjp).function
+    function = read_program(p.function, kinds, {}, read(p.function), names, jvp, reverse).function
     made = check(with_ends_inlined(function))
     (before, value), (after, same) = calls(function, fresh(p.inputs())), calls(made, fresh(p.inputs()))
     assert after <= before
     assert same == value
     assert show(with_ends_inlined(made)) == show(made)
-    reverse, args = check_vjp(made, p.inputs())
-    check_jvp(check(with_ends_inlined(reverse)), args)
+    gradient, args = check_vjp(made, p.inputs())
+    check_jvp(check(with_ends_inlined(gradient)), args)
 
 
 def fibonacci(first: bool = True, effect: bool = False, call: bool = False, long: int = 0) -> Function:

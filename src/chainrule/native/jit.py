@@ -38,6 +38,7 @@ from chainrule.native.workspace import pooled, with_workspace
 from chainrule.transforms.contract import contracted
 from chainrule.transforms.fission import fissioned
 from chainrule.transforms.forward import jvp
+from chainrule.transforms.interchange import interchanged
 from chainrule.transforms.parallel import parallelised
 from chainrule.transforms.reverse import vjp
 from chainrule.transforms.simplify import simplify
@@ -232,9 +233,10 @@ def _compiled(function: Any, options: dict[str, Any]) -> tuple[Source, Callable[
     """The text that Numba gets, and what makes a function like `function` of the compiled one."""
     parts = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     function = parallelised(function, parts) if options["parallel"] and parts > 1 else function
-    function, dtypes = with_rooms(
-        unsigned(fissioned(stretched(contracted(function)), sums=options["fastmath"] is not False))
-    )
+    sums = options["fastmath"] is not False
+    function = stretched(contracted(function))
+    function = interchanged(function) if sums else function
+    function, dtypes = with_rooms(unsigned(fissioned(function, sums=sums)))
     spacious = with_workspace(function)
 
     def wrap(call: Callable[..., Any]) -> Callable[..., Any]:
