@@ -42,7 +42,7 @@ docs: $(VENV)/.with-docs  ## build the pages into docs/_build/html; a warning is
 	@echo "docs/_build/html/index.html"
 
 bench: $(VENV)/.with-bench  ## time both modes against their rivals, one thread each
-	@status=0; for mode in eager native; do $(PY) benchmarks/$$mode.py || status=1; done; exit $$status
+	@status=0; for mode in eager native passes; do $(PY) benchmarks/$$mode.py || status=1; done; exit $$status
 
 clean:  ## remove .venv, builds and caches
 	rm -rf $(VENV) build dist docs/_build .hypothesis .mypy_cache .pytest_cache .ruff_cache

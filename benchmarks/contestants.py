@@ -50,11 +50,12 @@ def objective(name: str, size: Any) -> Run | None:
 def compiled(function: types.FunctionType) -> Any:
     """The function and those of its module that it calls, under plain `numba.njit`."""
     names = dict(function.__globals__)
+    made = numba.njit(types.FunctionType(function.__code__, names, function.__name__, function.__defaults__))
     for name in function.__code__.co_names:
         called = names.get(name)
         if isinstance(called, types.FunctionType) and called.__module__ == function.__module__:
-            names[name] = compiled(called)
-    return numba.njit(types.FunctionType(function.__code__, names, function.__name__, function.__defaults__))
+            names[name] = made if called is function else compiled(called)
+    return made
 
 
 def bind(f: Callable[..., Any], args: tuple[Any, ...]) -> Run:

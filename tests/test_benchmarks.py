@@ -77,6 +77,17 @@ def test_faster_contestants_have_smaller_medians(load):
     assert 0 < seconds["short"] < seconds["long"]
 
 
+def test_passes_are_taken_away_and_measured(load):
+    passes, timing = map(load, ("passes", "timing"))
+    for without in passes.PASSES.values():
+        with without():
+            pass
+    case = list(passes.cases())[-1]._replace(args=(np.arange(4.0), 2))
+    row = passes.measure(case, timing.Effort(budget=0, fewest=1, most=1, sample=0))
+    assert row[:2] == [case.what, case.name]
+    assert all(float(cell) > 0 for cell in row[2:])
+
+
 @pytest.fixture
 def uncompiled(load, monkeypatch):
     """The programs without Numba: what it makes of them is compared when the benchmark runs."""

@@ -1,0 +1,241 @@
+"""What single passes gain: the gradient of a program with and without each, side by side.
+
+    python benchmarks/passes.py [--quick]
+
+Results with and without are compared before anything is timed. Times are medians of interleaved samples in processor
+time, one thread; a ratio is to the objective under plain `numba.njit`.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.update({f"{pool}_NUM_THREADS": "1" for pool in ("OMP", "OPENBLAS", "MKL", "NUMBA")})
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+from unittest import mock
+
+import contestants
+import numpy as np
+import timing
+from programs import lstm, ode
+
+import chainrule as cr
+from chainrule.native import jit
+
+# -- programs ------------------------------------------------------------------------------------------
+
+
+def clusters(points, centres):
+    total = 0.0
+    for i in range(len(points)):
+        nearest = np.inf
+        for k in range(len(centres)):
+            distance = 0.0
+            for j in range(points.shape[1]):
+                distance += (points[i, j] - centres[k, j]) ** 2
+            if distance < nearest:
+                nearest = distance
+        total += nearest
+    return total
+
+
+def rosenbrock(x):
+    total = 0.0
+    for i in range(len(x) - 1):
+        total += 100.0 * (x[i + 1] - x[i] ** 2) ** 2 + (1.0 - x[i]) ** 2
+    return total
+
+
+def heat(u, steps):
+    u = u.copy()
+    for _ in range(steps):
+        u[1:-1] = u[1:-1] + 0.1 * (u[2:] - 2.0 * u[1:-1] + u[:-2])
+    return np.sum(u * u)
+
+
+def relaxed(u, steps):
+    n, m = u.shape
+    u = u.copy()
+    new = u.copy()
+    for _ in range(steps):
+        for i in range(1, n - 1):
+            for j in range(1, m - 1):
+                new[i, j] = 0.25 * (u[i - 1, j] + u[i + 1, j] + u[i, j - 1] + u[i, j + 1])
+        for i in range(1, n - 1):
+            for j in range(1, m - 1):
+                u[i, j] = new[i, j]
+    return np.sum(u * u)
+
+
+def product(a, b):
+    c = np.zeros((len(a), b.shape[1]))
+    for i in range(len(a)):
+        for j in range(b.shape[1]):
+            for k in range(len(b)):
+                c[i, j] += a[i, k] * b[k, j]
+    return np.sum(c * c)
+
+
+def filtered(x, w):
+    n, m = w.shape
+    total = 0.0
+    for i in range(x.shape[0] - n + 1):
+        for j in range(x.shape[1] - m + 1):
+            t = 0.0
+            for p in range(n):
+                for q in range(m):
+                    t += x[i + p, j + q] * w[p, q]
+            total += np.tanh(t)
+    return total
+
+
+def polynomial(x, t, s):
+    total = 0.0
+    for i in range(len(t)):
+        r = s[i]
+        for j in range(len(x)):
+            r -= x[j] * t[i] ** j
+        total += r * r
+    return total
+
+
+def factor(a):
+    n = len(a)
+    low = np.zeros((n, n))
+    total = 0.0
+    for j in range(n):
+        s = a[j, j]
+        for k in range(j):
+            s -= low[j, k] ** 2
+        low[j, j] = np.sqrt(s)
+        total += np.log(low[j, j])
+        for i in range(j + 1, n):
+            t = a[i, j]
+            for k in range(j):
+                t -= low[i, k] * low[j, k]
+            low[i, j] = t / low[j, j]
+    return total
+
+
+def minor(a, n, m, rows, columns):
+    if m == 1:
+        return a[rows[n] * n + columns[n]]
+    row, column, former = rows[n], columns[n], n
+    total, sign = 0.0, 1.0
+    rows[n] = rows[row]
+    for _ in range(m):
+        element = a[row * n + column]
+        columns[former] = columns[column]
+        total += sign * element * minor(a, n, m - 1, rows, columns)
+        columns[former] = column
+        former, column, sign = column, columns[column], -sign
+    rows[n] = row
+    return total
+
+
+def determinant(a, n):
+    rows, columns = np.arange(1, n + 2), np.arange(1, n + 2)
+    rows[n] = columns[n] = 0
+    return minor(a, n, n, rows, columns)
+
+
+# -- passes --------------------------------------------------------------------------------------------
+
+
+def _without(where: str) -> Callable[[], Any]:
+    """What takes away a pass from function to function."""
+    return lambda: mock.patch(f"chainrule.{where}", lambda function, *rest, **options: function)
+
+
+def _without_sums() -> Any:
+    fissioned = jit.fissioned
+    return mock.patch.object(jit, "fissioned", lambda function, sums: fissioned(function, sums=False))
+
+
+# What a pass does -> what takes it away.
+PASSES: dict[str, Callable[[], Any]] = {
+    "what is added to a shadow known to be zero is stored": _without("transforms.reverse.without_zeros"),
+    "loops that carry a structural zero back stand under the test": _without("transforms.reverse.guarded"),
+    "additions to neighbouring cells in loops of their own": _without_sums,
+    "the loop along rows runs inside": _without("native.jit.interchanged"),
+    "small integer powers by multiplication": lambda: mock.patch("chainrule.backends.statements._POWERS", frozenset()),
+    "indices of rows hidden from LLVM": lambda: mock.patch(
+        "chainrule.backends.statements.opaque_loops", return_value=frozenset()
+    ),
+    "ends of recursions are not called": _without("transforms.simplify.with_ends_inlined"),
+}
+
+
+class Case(NamedTuple):
+    """A program on which a pass shows, its arguments, and which of them are differentiated."""
+
+    what: str
+    name: str
+    function: Any
+    args: tuple[Any, ...]
+    argnums: tuple[int, ...] = (0,)
+
+
+def cases() -> Iterator[Case]:
+    rng = np.random.default_rng(0)
+    zeros, guards, neighbours, inside, powers, rows, ends = PASSES
+    normal, square = rng.normal, rng.normal(size=(50, 50))
+    yield Case(zeros, "Runge-Kutta, 1000 × 100", ode.objective, ode.data((1000, 100)), ode.ARGNUMS)
+    points = normal(size=(5000, 4)), normal(size=(10, 4))
+    yield Case(guards, "k-means, 5000 × 10 × 4", clusters, points, (1,))
+    yield Case(neighbours, "Rosenbrock, 100,000", rosenbrock, (normal(size=100_000),))
+    yield Case(neighbours, "heat equation by slices, 1000 × 100", heat, (normal(size=1000), 100))
+    yield Case(neighbours, "Jacobi's method, 100² × 20", relaxed, (normal(size=(100, 100)), 20))
+    yield Case(inside, "matrix product by loops, 60³", product, (normal(size=(60, 60)), normal(size=(60, 60))), (0, 1))
+    yield Case(
+        inside, "convolution by loops, 64² with 3²", filtered, (normal(size=(64, 64)), normal(size=(3, 3))), (0, 1)
+    )
+    fit = normal(size=16), rng.uniform(-1, 1, 500), normal(size=500)
+    yield Case(powers, "least squares with t**j, 500 × 16", polynomial, fit)
+    yield Case(rows, "Runge-Kutta, 1000 × 100", ode.objective, ode.data((1000, 100)), ode.ARGNUMS)
+    yield Case(rows, "lstm, 2 × 1024", lstm.objective, lstm.data((2, 1024)), lstm.ARGNUMS)
+    yield Case(rows, "Cholesky's factor by loops, 50", factor, (square @ square.T + 50 * np.eye(50),))
+    yield Case(ends, "determinant by minors, 7 × 7", determinant, (normal(size=49), 7))
+
+
+def measure(case: Case, effort: timing.Effort) -> list[str]:
+    runs = {"with": gradient(case)}
+    with ExitStack() as stack:
+        stack.enter_context(PASSES[case.what]())
+        runs["without"] = gradient(case)
+    timing.check_equal(runs, 1e-10)
+    plain = contestants.bind(contestants.compiled(case.function), case.args)
+    plain()
+    seconds = timing.medians({"objective": plain, **runs}, effort)
+    before, after, objective = (seconds[name] for name in ("without", "with", "objective"))
+    shown = [f"{1e6 * before:.0f}", f"{1e6 * after:.0f}", f"{before / after:.2f}", f"{after / objective:.2f}"]
+    return [case.what, case.name, *shown]
+
+
+def gradient(case: Case) -> Callable[[], Any]:
+    compiled = cr.jit(cr.grad(case.function, case.argnums), cache=False)
+    compiled(*case.args)
+    return contestants.bind(compiled, case.args)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer samples")
+    options = parser.parse_args(arguments)
+    timing.use_one_processor()
+    effort = timing.Effort(budget=0.2 if options.quick else 1.0, clock=time.process_time)
+    rows = [["what", "program", "without, µs", "with, µs", "gain", "÷ objective"]]
+    print("| " + " | ".join(rows[0]) + " |", "|---" * len(rows[0]) + "|", sep="\n")
+    for case in cases():
+        print("| " + " | ".join(measure(case, effort)) + " |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
