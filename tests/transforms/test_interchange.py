@@ -10,7 +10,7 @@ import pytest
 from chainrule.ir.build import FLOAT, INT, Builder, constant, integer
 from chainrule.ir.check import check
 from chainrule.ir.evaluate import evaluate
-from chainrule.ir.nodes import Array, Atom, Block, Carry, For, Function, Var
+from chainrule.ir.nodes import Array, Atom, Block, Carry, For, Function, If, Merge, Var
 from chainrule.ir.walk import nodes_of
 from chainrule.transforms.activity import is_float
 from chainrule.transforms.interchange import interchanged
@@ -84,6 +84,32 @@ def single(a: Any) -> Any:
     return y.sum()
 
 
+def handed_on(a: Any) -> Any:
+    """A carry that takes a value from before the loop."""
+    total = 0.0
+    for j in range(a.shape[1]):
+        s, t, y = 0.0, 0.0, a[0, j] * 2.0
+        for i in range(a.shape[0]):
+            t += s * a[i, 0] * a[i, j]
+            s = y
+        total += t * t
+    return total
+
+
+def alike(a: Any, c: Any) -> Any:
+    """A branch that is the same for all columns, what reads it, and a place that it chooses."""
+    total, out = 0.0, np.zeros(a.shape[0])
+    for j in range(a.shape[1]):
+        s = 0.0
+        for i in range(a.shape[0]):
+            t = c[i - 1] * c[i] if i > 2 else 0.5
+            at = i if c[i] > 0.0 else 0
+            s += t * 3.0 * a[i, j]
+            out[at] += a[i, j] * s
+        total += s * s
+    return total + np.sum(out * c[: a.shape[0]])
+
+
 def running(a: Any) -> Any:
     """Iterations that depend on each other."""
     y = np.zeros(a.shape[1] + 1)
@@ -123,6 +149,8 @@ CASES: list[tuple[Any, tuple[Any, ...], int]] = [
     (product_of_sums, (A, B), 1),
     (convolution, (_RNG.normal(size=(6, 8)), _RNG.normal(size=(2, 3))), 1),
     (columns, (B,), 1),
+    (handed_on, (B,), 1),
+    (alike, (B, _RNG.normal(size=7)), 1),
     (single, (B.astype(np.float32),), 1),
     (running, (B,), 0),
     (triangle, (B.T @ B,), 0),
@@ -193,6 +221,22 @@ class Body:
         else:
             self.build.store(array, index, self.pick(self.values))
 
+    def next(self, carried: Var) -> Atom:
+        value: Atom = self.pick(self.values)
+        return value if self.rng.random() < 0.2 else self.build.let("add", carried, value)
+
+    def branch(self, k: Atom | None) -> None:
+        out, values, found = Var("t", FLOAT), list(self.values), []
+        test = self.build.let("less", self.pick([self.j, self.j if k is None else k]), integer(2))
+        blocks = Block(), Block()
+        for block in blocks:
+            with self.build.inside(block):
+                self.statement(k)
+                found.append(self.pick(self.values))
+            self.values = list(values)
+        self.build.emit(If(test, *blocks, [Merge(out, *found)]))
+        self.values.append(out)
+
     def inner(self) -> None:
         k, sums, values = Var("k", INT), [], list(self.values)
         with self.build.inside(Block()) as body:
@@ -200,8 +244,8 @@ class Body:
                 sums.append((Var("s", FLOAT), self.pick(values)))
                 self.values.append(sums[-1][0])
             for _ in range(int(self.rng.integers(2, 6))):
-                self.statement(k)
-            nexts = [self.build.let("add", s, self.pick(self.values)) for s, _ in sums]
+                self.branch(k) if self.rng.random() < 0.2 else self.statement(k)
+            nexts = [self.next(s) for s, _ in sums]
         carries = [Carry(s, init, n, Var("s", FLOAT)) for (s, init), n in zip(sums, nexts, strict=True)]
         self.build.emit(For(k, integer(0), integer(3), integer(1), body, carries))
         self.values = [*values, *(c.out for c in carries)]
@@ -211,7 +255,7 @@ class Body:
         with self.build.inside(Block()) as body:
             for _ in range(int(self.rng.integers(1, 3))):
                 for _ in range(int(self.rng.integers(3))):
-                    self.statement(None)
+                    self.branch(None) if self.rng.random() < 0.2 else self.statement(None)
                 self.inner()
             self.statement(None)
             after = self.build.let("add", total, self.pick(self.values))
@@ -223,7 +267,7 @@ class Body:
 
 def test_random_nests() -> None:
     found = 0
-    for seed in range(600):
+    for seed in range(1000):
         function = check(Body(seed).function())
         if interchanged(function, many=1) is function:
             continue

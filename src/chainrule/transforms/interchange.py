@@ -143,6 +143,12 @@ def _is_simple(node: Node) -> bool:
     return isinstance(node, (Let, Load, Store, Incr, Dim))
 
 
+def _computes(node: Node) -> bool:
+    if isinstance(node, If):
+        return all(map(_computes, [*node.then, *node.orelse]))
+    return isinstance(node, (Let, Load, Dim))
+
+
 def _levels(loop: For) -> list[For]:
     """`loop` and the loops in it, each the only one in the one before; none if they are not like this."""
     inner = [n for n in loop.body if isinstance(n, For)]
@@ -275,6 +281,8 @@ class _Nest:
         """What the part of `node` reads for every j."""
         for inner in node.body if isinstance(node, For) else [node]:
             yield from inner_reads(inner)
+        if isinstance(node, For):
+            yield from (c.next for c in node.carries if isinstance(c.next, Var))
 
 
 class _Strips:
@@ -340,10 +348,13 @@ class _Strips:
 
     def _innermost(self, level: For, rows: Sequence[Var], renaming: Renaming, build: Builder) -> None:
         """Write an iteration of an innermost loop for all of a strip; what is the same for all once."""
-        varying = self.nest.varying
-        alike = [n for n in level.body if isinstance(n, (Let, Dim, Load)) and varying.isdisjoint(defines(n))]
-        for node in alike:
-            build.emit(renaming.node(node))
+        varying, alike = set(self.nest.varying), list[Node]()
+        for node in level.body:
+            if _computes(node) and varying.isdisjoint(defines(node)) and varying.isdisjoint(inner_reads(node)):
+                alike.append(node)
+                build.emit(renaming.node(node))
+            else:
+                varying.update(defines(node))
         row, totals = _Row(self, renaming.atoms), dict[Incr, Carry]()
         for c, v in zip(level.carries, rows, strict=True):
             row.renaming.atoms[c.param] = row.found(v)
