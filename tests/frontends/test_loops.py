@@ -1,5 +1,6 @@
 """Arrays that a loop rebinds: a program is right, in value and in what it writes, or it is refused; never dropped."""
 
+# ruff: noqa: F821, F841 - variables are read above the statement that assigns them
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -490,6 +491,56 @@ def a_window_that_shrinks_from_both_ends(a, v):
     return total + len(y)
 
 
+@right
+def the_one_before(a, v):
+    total = 0.0
+    for k in range(len(v)):
+        if k > 0:
+            total += (v[k] - last) ** 2 * last
+        last = v[k] + total
+    return total + last
+
+
+@right
+def the_row_before(a, v):
+    total = 1.0
+    for row in a:
+        if total > 1.5:
+            total += before @ row
+        before = row * total
+        total += 1.0
+    return total
+
+
+@right
+def the_place_and_the_value_before(a, v):
+    total, k = 0.0, 0
+    while k < len(v):
+        d = 0.0 if k == 0 else v[at] * value
+        total += d * d
+        at, value, k = (2 * k) % len(v), v[k] + 1.0, k + 1
+    return total
+
+
+@right
+def the_one_before_in_an_inner_loop(a, v):
+    total = 0.0
+    for i in range(a.shape[0]):
+        for k in range(a.shape[1]):
+            if i + k > 0:
+                total += last * a[i, k]
+            last = a[i, k] * (i + 1) + total
+    return total
+
+
+def never_before(a, v):
+    total = 0.0
+    for k in range(len(v)):
+        total += last * v[k]
+        last = v[k]
+    return total
+
+
 def never_by_this_path(a, v):
     if v[0] > 4:
         first, second = v[0], 2.0
@@ -516,7 +567,7 @@ def never_in_a_function(a, v):
 
 NEVER = [never, never_by_a_branch, never_by_a_while_loop, never_by_a_break, never_in_the_first_iteration]
 NEVER += [never_by_this_path, never_by_an_inner_path, never_in_a_function]
-NEVER += [never_a_number, never_an_index, never_a_number_by_a_branch]
+NEVER += [never_a_number, never_an_index, never_a_number_by_a_branch, never_before]
 
 
 @pytest.mark.parametrize("f", NEVER)

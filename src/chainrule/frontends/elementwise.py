@@ -327,5 +327,7 @@ def describe(value: Any) -> str:
         return f"the function {value.name}"
     if isinstance(value, Conflict):
         return "one thing or another"
+    if isinstance(value, Bottom):
+        return "what is not known yet"
     inner = getattr(value, "value", value)
     return getattr(inner, "__name__", None) or repr(inner)[:60]

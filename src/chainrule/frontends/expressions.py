@@ -314,7 +314,7 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Any:
     held = [expression(frame, node.value)]
     key = in_turn(frame, held, node.slice)
     owner = held[0]
-    if isinstance(owner, Bottom):
+    if any(isinstance(v, Bottom) for v in (owner, *(key if isinstance(key, tuple) else (key,)))):
         return BOTTOM
     if isinstance(owner, Record) and issubclass(owner.cls, tuple):
         owner = tuple(owner.fields.values())

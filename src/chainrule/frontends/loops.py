@@ -49,6 +49,7 @@ from chainrule.ir.walk import is_number
 __all__ = ["Loop", "Plan", "run_loop"]
 
 ROUNDS = 12
+_UNREAD = Bottom()  # what a variable is before the body that assigns it has been read
 Key = tuple[str, int]
 
 
@@ -119,7 +120,8 @@ class Loop:
         self, ctx: Context, env: dict[str, Any], names: Iterable[str], plan: Plan, alone: Callable[..., bool]
     ) -> None:
         self.ctx, self.env, self.plan, self.alone = ctx, env, plan, alone
-        self.before = {n: env.get(n, plan.missing.get(n, MISSING)) for n in names}
+        known = {n: v for n, v in env.items() if v is not _UNREAD}
+        self.before = {n: known.get(n, plan.missing.get(n, MISSING)) for n in names}
         for flag in [flag_of(n) for n in names if flag_of(n) in env or n in plan.missing]:
             self.before[flag] = env.get(flag, Number(boolean(False)))
         self.outer = ctx.builder.block
@@ -257,6 +259,8 @@ class Loop:
             elif value is not MISSING:
                 count = len(leaves(value))
                 self.env[name] = _rebuilt(self.ctx, value, [self.leaves[name, k].value for k in range(count)])
+            else:  # it may be read before the end of this reading tells what it is
+                self.env[name] = _UNREAD
 
     def _viewed(self, key: Key, leaf: Leaf, atoms: Sequence[Atom]) -> Any:
         """The view that the integers `atoms` say, or the array that was there before the first iteration."""
@@ -268,15 +272,19 @@ class Loop:
 
     def finish(self, body: Block, *own: Var) -> None:
         """At the end of the body: what the variables are for the next iteration. `own`: what counts the iterations."""
+        new = {n: self.env.get(n, _UNREAD) for n, before in self.before.items() if before is MISSING}
+        new = {n: end for n, end in new.items() if n not in self.plan.conflicts and not isinstance(end, Bottom)}
+        for name, end in new.items():
+            self._begin(name, end)
+        if new:
+            raise _Again
         changed = False
         ends: dict[Key, Any] = {}
         for name, before in self.before.items():
             end = self.env.get(name, MISSING)
-            if name in self.plan.conflicts or end is MISSING:
+            if name in self.plan.conflicts or before is MISSING or end is MISSING:
                 continue
-            if before is MISSING:
-                changed |= self._begin(name, end)
-            elif not alike(before, end):
+            if not alike(before, end):
                 changed |= self._conflict(name, before, end)
             else:
                 ends.update({(name, k): part for k, part in enumerate(leaves(end))})
@@ -291,7 +299,7 @@ class Loop:
         self._fill_buffers(ends, body)
         self._check_lists(born_in(body))
 
-    def _begin(self, name: str, end: Any) -> bool:
+    def _begin(self, name: str, end: Any) -> None:
         """A variable that has no value before the loop."""
         end = present(end)
         parts: list[Any] = leaves(end)
@@ -299,10 +307,9 @@ class Loop:
             self.plan.missing[name] = rebuild(
                 end, iter([unborn(v) if isinstance(v, ArrayRef) else undefined(v.atom.type) for v in parts])
             )
-            return True
+            return
         why = f"{name!r} is first assigned inside a loop above: assign it before the loop"
         self.plan.conflicts[name] = end.reason if isinstance(end, Conflict) else why
-        return True
 
     def _make_first(self, ends: dict[Key, Any], body: Block, own: Sequence[Atom]) -> bool:
         """Make the buffers of arrays that have no value before the loop; False if it is not known how large."""
