@@ -10,7 +10,7 @@ import pytest
 from chainrule.ir.build import FLOAT, INT, Builder, constant, integer
 from chainrule.ir.check import check
 from chainrule.ir.evaluate import evaluate
-from chainrule.ir.nodes import Array, Atom, Block, Carry, For, Function, If, Merge, Var
+from chainrule.ir.nodes import Alloc, Array, Atom, Block, Carry, For, Function, If, Merge, Var
 from chainrule.ir.walk import nodes_of
 from chainrule.transforms.activity import is_float
 from chainrule.transforms.interchange import interchanged
@@ -110,6 +110,31 @@ def alike(a: Any, c: Any) -> Any:
     return total + np.sum(out * c[: a.shape[0]])
 
 
+def powers(x: Any, t: Any) -> Any:
+    """A recurrence for each point, whose values are needed again on the way back."""
+    total = 0.0
+    for i in range(len(t)):
+        fit, power = 0.0, 1.0
+        for j in range(len(x)):
+            fit += x[j] * power
+            power *= t[i]
+        total += (fit - 1.0) ** 2
+    return total
+
+
+def kahan(a: Any) -> Any:
+    total = 0.0
+    for j in range(a.shape[1]):
+        s, c = 0.0, 0.0
+        for i in range(a.shape[0]):
+            y = a[i, j] - c
+            t = s + y
+            c = (t - s) - y
+            s = t
+        total += s * s
+    return total
+
+
 def running(a: Any) -> Any:
     """Iterations that depend on each other."""
     y = np.zeros(a.shape[1] + 1)
@@ -149,6 +174,8 @@ CASES: list[tuple[Any, tuple[Any, ...], int]] = [
     (product_of_sums, (A, B), 1),
     (convolution, (_RNG.normal(size=(6, 8)), _RNG.normal(size=(2, 3))), 1),
     (columns, (B,), 1),
+    (powers, (_RNG.normal(size=3), _RNG.uniform(-1, 1, 7)), 1),
+    (kahan, (B,), 1),
     (handed_on, (B,), 1),
     (alike, (B, _RNG.normal(size=7)), 1),
     (single, (B.astype(np.float32),), 1),
@@ -196,6 +223,8 @@ class Body:
         self.rng = np.random.default_rng(seed)
         self.params = [Var(h, Array("float64", 2)) for h in "ab"] + [Var(h, Array("float64", 1)) for h in "cde"]
         self.j, self.build = Var("j", INT), Builder()
+        self.kept = Var("kept", Array("float64", 1)) if self.rng.random() < 0.5 else None
+        self.stored = False
         self.values: list[Atom] = [constant(0.5)]
 
     def pick(self, items: Any) -> Any:
@@ -243,6 +272,12 @@ class Body:
             for _ in range(int(self.rng.integers(3))):
                 sums.append((Var("s", FLOAT), self.pick(values)))
                 self.values.append(sums[-1][0])
+            if self.kept is not None and not self.stored:
+                self.statement(k)
+                self.build.store(self.kept, [k], self.pick(self.values))
+                self.stored = True
+            elif self.kept is not None:
+                self.values.append(self.build.load(self.kept, k))
             for _ in range(int(self.rng.integers(2, 6))):
                 self.branch(k) if self.rng.random() < 0.2 else self.statement(k)
             nexts = [self.next(s) for s, _ in sums]
@@ -262,7 +297,8 @@ class Body:
         step = self.pick([1, -1])
         bounds = (integer(0), integer(7)) if step > 0 else (integer(6), integer(-1))
         loop = For(self.j, *bounds, integer(step), body, [Carry(total, constant(0.0), after, out)])
-        return Function("f", tuple(self.params), Block([loop]), (out,), writes=frozenset(self.params))
+        rooms = [] if self.kept is None else [Alloc(self.kept, (integer(3),), kept=True)]
+        return Function("f", tuple(self.params), Block([*rooms, loop]), (out,), writes=frozenset(self.params))
 
 
 def test_random_nests() -> None:

@@ -1,11 +1,12 @@
 """Loop interchange: of two loops the one that moves along rows of memory runs inside, where LLVM vectorises it.
 
-``for j in range(m): for k in range(n): c[j] += a[k] * b[k, j]`` takes a stride through memory with every step, and a
-sum over three or five cells is too short for vectors. If no iteration over j depends on another, a strip of them runs
-side by side: what stands before the inner loop for all of them, then the inner loop with each of its iterations for
-all of them, then what stands behind it. What an iteration over j computes, it finds again in rows of the length of a
-strip, and what they all add to one cell is summed up first. Each does what it did in the order it did it, but for
-additions to memory, whose order has to be free.
+``for j in range(m): for k in range(n): c[j] += a[k] * b[k, j]`` takes a stride through memory with every step; a sum
+over three or five cells is too short for vectors; a recurrence of any length waits for itself. If no iteration over j
+depends on another, a strip of them runs side by side: what stands before the inner loop for all of them, then the
+inner loop with each of its iterations for all of them, then what stands behind it. What an iteration over j computes,
+it finds again in rows of the length of a strip, a vector that it keeps for its way back becomes a table, and what all
+add to one cell is summed up first. Each does what it did in the order it did it, but for additions to memory, whose
+order has to be free.
 
 At run time the loop stays as it was if there are few iterations over j, or many of an inner loop that is no worse.
 """
@@ -49,6 +50,7 @@ _STRIP = 256
 _MANY = 8  # iterations over j from which on it is worth it
 _FEW = 16  # iterations of an inner loop that is better as it is from here on
 _LARGEST = 100  # statements
+_NARROW, _LONGEST = 32, 4096  # a strip, and cells of a vector of which it needs one for each iteration
 _REAL = ("float64", "float32")
 _ROWS = 8
 
@@ -94,6 +96,18 @@ class _Interchanger:
     def order(self) -> Order:
         return Order(self.function)
 
+    @functools.cached_property
+    def kept(self) -> dict[Var, list[Node]]:
+        """Vectors that keep values for the way back, and the statements that touch them."""
+        nodes = nodes_of(self.function.body)
+        found: dict[Var, list[Node]] = {
+            n.out: [] for n in nodes if isinstance(n, Alloc) and n.kept and len(n.shape) == 1
+        }
+        for node in nodes:
+            for array in found.keys() & set(reads(node)):
+                found[array].append(node)
+        return {a: users for a, users in found.items() if a not in self.function.results}
+
     def block(self, block: Block) -> Block:
         return block_of([made for n in block for made in self.nodes(n)], block)
 
@@ -101,7 +115,7 @@ class _Interchanger:
         made = inside(node, self.block)
         if made is not node or not isinstance(node, For) or not _is_candidate(node):
             return [made]
-        nest = _Nest(node, self.order)
+        nest = _Nest(node, self.order, self.kept)
         return self._versions(nest) if nest.is_allowed() and nest.pays() else [node]
 
     def _versions(self, nest: _Nest) -> list[Node]:
@@ -109,22 +123,24 @@ class _Interchanger:
         loop, build = nest.loop, Builder()
         build.line = loop.line
         tests = [build.let("greater_equal", nest.trips(build, loop), integer(self.many))]
-        for inner in () if nest.strided else [levels[-1] for levels in nest.inner.values()]:
+        for inner in () if nest.is_slow else [levels[-1] for levels in nest.inner.values()]:
             tests.append(build.let("less", nest.trips(build, inner), integer(_FEW)))
+        tests += [build.let("less", build.dim(a, 0), integer(_LONGEST)) for a in nest.own]
         if any(isinstance(t, Const) and not t.value for t in tests):
             return [loop]
         test: Atom = TRUE
         for t in (t for t in tests if not isinstance(t, Const)):
             test = t if test is TRUE else build.let("logical_and", test, t)
-        writer = _Strips(nest, self.strip)
+        writer = _Strips(nest, min(self.strip, _NARROW) if nest.own else self.strip)
         strips = writer.loop(build)
         self.rooms += [Alloc(row, (integer(self.strip),)) for row in writer.rows.values()]
+        own = [Alloc(table, (build.dim(a, 0), integer(writer.strip))) for a, table in writer.tables.items()]
         if isinstance(test, Const):
-            return [*build.block, strips]
-        sides = [Renaming().node(side) for side in (strips, loop)]
-        outs = [[c.out for c in side.carries] for side in sides if isinstance(side, For)]
+            return [*build.block, *own, strips]
+        then, orelse = Renaming().block(Block([*own, strips])), Renaming().block(Block([loop]))
+        outs = [[c.out for c in side.nodes[-1].carries] for side in (then, orelse)]  # type: ignore[attr-defined]
         merges = [Merge(c.out, yes, no) for c, yes, no in zip(loop.carries, *outs, strict=True)]
-        return [*build.block, If(test, Block([sides[0]]), Block([sides[1]]), merges, line=loop.line)]
+        return [*build.block, If(test, then, orelse, merges, line=loop.line)]
 
 
 def _is_candidate(loop: For) -> bool:
@@ -164,10 +180,20 @@ def _levels(loop: For) -> list[For]:
     return [loop, *levels] if levels else []
 
 
+def _recurs(loop: For) -> bool:
+    """Whether `loop` carries more than sums."""
+    return any(
+        not isinstance(user, Let) or user.op not in ("add", "subtract") or user.out is not c.next
+        for c in loop.carries
+        for user in loop.body
+        if c.param in inner_reads(user)
+    )
+
+
 class _Nest:
     """A loop over j, the loops in it, and what stands between them."""
 
-    def __init__(self, loop: For, order: Order) -> None:
+    def __init__(self, loop: For, order: Order, kept: Mapping[Var, list[Node]]) -> None:
         self.loop, self.order, self.indices = loop, order, order.indices
         self.phase: dict[Var, int] = {}  # what is computed for every j -> in which part of the body
         self.parts: list[list[Node]] = [[]]  # even ones are statements, odd ones a loop
@@ -183,9 +209,15 @@ class _Nest:
         for node in loop.body:
             if isinstance(node, Let) and node.out.type == INT and all(self._is_free(a) for a in node.args):
                 self.free[node.out] = node
+        self.own = [a for a, users in kept.items() if self._is_own(users)]
         self.varying = {loop.index, *self.phase}
         for levels in self.inner.values():
             self._enter(levels)
+
+    def _is_own(self, users: Sequence[Node]) -> bool:
+        """Whether a vector hands something over from one of the loops in the loop to another, for each j anew."""
+        innermost = {n for levels in self.inner.values() for n in levels[-1].body if isinstance(n, (Load, Store))}
+        return bool(users) and isinstance(users[0], Store) and innermost.issuperset(users)
 
     def _is_free(self, atom: Atom) -> bool:
         return atom is self.loop.index or atom in self.free or (atom not in self.phase and atom.type == INT)
@@ -194,7 +226,9 @@ class _Nest:
         """Find out what is another value for every j."""
         self.varying.update(c.param for level in levels for c in level.carries)
         for node in (n for level in levels for n in level.body):
-            if not isinstance(node, For) and not self.varying.isdisjoint(inner_reads(node)):
+            if isinstance(node, For):
+                continue
+            if not self.varying.isdisjoint(inner_reads(node)) or (isinstance(node, Load) and node.array in self.own):
                 self.varying.update(v for n in nodes_of(Block([node])) for v in defines(n))
 
     def trips(self, build: Builder, loop: For) -> Atom:
@@ -205,7 +239,8 @@ class _Nest:
 
     def is_allowed(self) -> bool:
         """Whether all iterations over j may run side by side."""
-        return all(map(self._same_for_all, self.inner.values())) and self._sums_stay() and self.order.is_free(self.loop)
+        fixed = all(map(self._same_for_all, self.inner.values())) and self._sums_stay()
+        return fixed and self.order.is_free(self.loop, self.own)
 
     def _same_for_all(self, levels: Sequence[For]) -> bool:
         """Whether the loops in the loop run alike for every j."""
@@ -225,17 +260,19 @@ class _Nest:
     # -- whether it pays
 
     def pays(self) -> bool:
-        """Whether the loops in the loop take steps along rows with j; and they are worse, or may be short."""
-        along = [[self._steps(n, self.loop.index) for n in self._accesses(x)] for x in self.inner.values()]
-        if not all(all(s in (0, 1) for s in steps) and any(steps) for steps in along):
-            return False
-        known = self.strided or all(self._has_trips(levels[-1]) for levels in self.inner.values())
+        """Whether the loops in the loop take steps along rows with j, or none; and are slow, or may be short."""
+        for levels in self.inner.values():
+            steps = [self._steps(n, self.loop.index) for n in self._accesses(levels)]
+            mine = any(n.array in self.own for n in self._accesses(levels))
+            if not all(s in (0, 1) for s in steps) or not (any(steps) or mine or _recurs(levels[-1])):
+                return False
+        known = self.is_slow or all(self._has_trips(levels[-1]) for levels in self.inner.values())
         return known and len(list(self.crossing())) <= _ROWS
 
     @functools.cached_property
-    def strided(self) -> bool:
-        """Whether one of the innermost loops takes longer steps than to the next cell."""
-        return any(
+    def is_slow(self) -> bool:
+        """Whether one of the innermost loops takes longer steps than to the next cell, or waits for what it carries."""
+        return any(_recurs(levels[-1]) for levels in self.inner.values()) or any(
             self._steps(n, levels[-1].index) not in (0, 1)
             for levels in self.inner.values()
             for n in self._accesses(levels)
@@ -254,6 +291,9 @@ class _Nest:
     def _steps(self, node: Load | Store | Incr, index: Var) -> int | None:
         """How many cells further in its row `node` is with the next `index`; None if that is not so."""
         found = 0
+        if node.array in self.own:  # it gets an axis for j
+            same = self.varying.isdisjoint(node.index)
+            return int(index is self.loop.index) if same else None
         for k, atom in enumerate(node.index):
             terms = self.indices.form(atom).terms
             if any(v in self.varying and v is not self.loop.index for v in terms):
@@ -291,6 +331,7 @@ class _Strips:
     def __init__(self, nest: _Nest, strip: int) -> None:
         self.nest, self.strip = nest, strip
         self.rows = {v: Var("row", Array(v.type.dtype, 1)) for v in nest.crossing()}
+        self.tables = {a: Var(a.hint, Array(a.type.dtype, 2)) for a in nest.own}
         self.start = Var("start", INT)
         self.builder = Builder()
         self.builder.line = nest.loop.line
@@ -396,7 +437,11 @@ class _Row:
     def emit(self, node: Node) -> None:
         for v in inner_reads(node):
             self.atom(v)
-        self.builder.emit(self.renaming.node(node))
+        made = self.renaming.node(node)
+        if isinstance(node, (Load, Store)) and node.array in self.strips.tables:
+            array, index = self.strips.tables[node.array], (*self.renaming.all(node.index), self.counter)
+            made = dataclasses.replace(made, array=array, index=index)  # type: ignore[call-arg]
+        self.builder.emit(made)
 
     def found(self, var: Var) -> Var:
         return self.builder.load(self.strips.rows[var], self.counter, hint=var.hint)

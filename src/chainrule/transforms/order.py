@@ -7,7 +7,7 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from chainrule.ir.nodes import (
     AddInto,
@@ -47,10 +47,10 @@ class Order:
         self.same: dict[Var, Atom] = {}  # what is only handed on -> where it comes from
         self._hand_on(function.body)
 
-    def is_free(self, loop: For) -> bool:
-        """Whether the iterations of `loop` may be run in any order."""
+    def is_free(self, loop: For, own: Collection[Var] = ()) -> bool:
+        """Whether the iterations of `loop` may be run in any order, if each has memory of its `own`."""
         sums = all(self._is_sum(loop.body, c.param, c.next, self._nexts(loop)) for c in self._live(loop))
-        return sums and Accesses(loop, self.indices).commute()
+        return sums and Accesses(loop, self.indices).commute(own)
 
     def keeps_apart(self, loop: For, memory: Var) -> bool:
         """Whether no two iterations of `loop` touch the same cell of `memory`."""
@@ -197,8 +197,9 @@ class Accesses:
     def _cell(self, node: Load | Store | Incr, array: Var) -> None:
         self.cells.setdefault(self.places.memory(array), []).append(node)
 
-    def commute(self) -> bool:
+    def commute(self, own: Collection[Var] = ()) -> bool:
         old = [m for m in self.written if not self.places.within(self.places.places[m].region, self.region)]
+        old = [m for m in old if m not in own]
         return self.known and all(m not in self.read or self.private(m) for m in old)
 
     def private(self, memory: Var) -> bool:
