@@ -135,6 +135,16 @@ def kahan(a: Any) -> Any:
     return total
 
 
+def off_the_diagonal(a: Any) -> Any:
+    """Additions to one cell, but not for all columns."""
+    y = np.zeros(a.shape[0])
+    for j in range(a.shape[1]):
+        for i in range(a.shape[0]):
+            if i != j:
+                y[i] -= a[i, j]
+    return np.sum(y * y)
+
+
 def running(a: Any) -> Any:
     """Iterations that depend on each other."""
     y = np.zeros(a.shape[1] + 1)
@@ -179,6 +189,7 @@ CASES: list[tuple[Any, tuple[Any, ...], int]] = [
     (handed_on, (B,), 1),
     (alike, (B, _RNG.normal(size=7)), 1),
     (single, (B.astype(np.float32),), 1),
+    (off_the_diagonal, (B,), 0),
     (running, (B,), 0),
     (triangle, (B.T @ B,), 0),
     (rows, (B,), 0),

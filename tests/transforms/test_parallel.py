@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -199,6 +200,27 @@ def test_compiled() -> None:
     for _ in range(5):  # always the same, however the threads are scheduled
         for mine, other in zip(several(x, w), first, strict=True):
             np.testing.assert_array_equal(mine, other)
+
+
+def assigned_twice(a: Any) -> Any:
+    z_1 = np.zeros(a.shape[1])
+    for j in range(a.shape[1]):
+        z = 0.0
+        for i in range(a.shape[0]):
+            z += a[i, j]
+        z_1[j] = z
+        z_1[j] += a[0, j] * z_1[j]
+    return np.sum(z_1 * z_1)
+
+
+def test_names_are_none_that_numba_makes() -> None:
+    """It calls the second version of a variable that a parallel loop sees after the first, with a number."""
+    a = np.random.default_rng(2).normal(size=(30, 40))
+    several = cr.jit(assigned_twice, parallel=True)
+    text = cr.source(several, a, stage="compiled")
+    assert "numba.prange" in text
+    assert not re.search(r"\b\w+_\d+\b", text.partition("def loop")[0])
+    assert several(a) == pytest.approx(assigned_twice(a), rel=1e-12)
 
 
 def test_exceptions_reach_the_caller() -> None:

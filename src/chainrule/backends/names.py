@@ -22,13 +22,14 @@ def identifier(hint: str) -> str:
     return f"_{name}" if name[0].isdigit() else name
 
 
-def distinct(hint: str, used: set[str]) -> str:
-    """A name like `hint` that is not `used`, and now is."""
+def distinct(hint: str, used: set[str], mark: str = "") -> str:
+    """A name like `hint` that is not `used`, and now is; one that would end in a number ends in `mark`."""
     stem = identifier(hint)
-    name, count = stem, 0
+    name = stem + mark if re.search(r"_\d+$", stem) else stem
+    count = 0
     while name in used or name in _TAKEN:
         count += 1
-        name = f"{stem}_{count}"
+        name = f"{stem}_{count}{mark}"
     used.add(name)
     return name
 
@@ -43,6 +44,8 @@ class Names:
     def __init__(self, function: Function, lives: Lives, taken: Iterable[str]) -> None:
         self.lives = lives
         self.used = set(taken)
+        # Of what a parallel loop sees Numba calls the second version of z: z_1.
+        self.mark = "_" if any(isinstance(n, For) and n.parallel for n in nodes_of(function.body)) else ""
         self.named: dict[Var, str] = {}
         self.sharing: dict[str, list[Var]] = {}
         for node_of, var in _in_order(function):
@@ -69,7 +72,7 @@ class Names:
 
     def fresh(self, hint: str) -> str:
         """A name like `hint` that nothing else has."""
-        return distinct(hint, self.used)
+        return distinct(hint, self.used, self.mark)
 
 
 def nameless(node: Node | None) -> frozenset[str]:

@@ -266,8 +266,15 @@ class _Nest:
             mine = any(n.array in self.own for n in self._accesses(levels))
             if not all(s in (0, 1) for s in steps) or not (any(steps) or mine or _recurs(levels[-1])):
                 return False
+            if any(self._meets(n) for n in levels[-1].body if isinstance(n, If)):
+                return False
         known = self.is_slow or all(self._has_trips(levels[-1]) for levels in self.inner.values())
         return known and len(list(self.crossing())) <= _ROWS
+
+    def _meets(self, branch: If) -> bool:
+        """Whether a branch writes to a cell that is the same for all j, which is no sum over a strip."""
+        written = [n for n in nodes_of(branch.then, branch.orelse) if isinstance(n, (Store, Incr))]
+        return any(not self._steps(n, self.loop.index) for n in written)
 
     @functools.cached_property
     def is_slow(self) -> bool:
