@@ -1,7 +1,8 @@
 """Arrays with a row for every iteration of a loop, where one row for all of them is enough.
 
 - An iteration needs its own row only: the array is made beside the loop and not filled, and all accesses stand in
-  the loop and have its index in the same place. So it reads what it has written itself.
+  the loop and have its index in the same place. So it reads what it has written itself. What is kept for the way
+  back is read in the iteration that has written it wherever the array is made.
 - All rows are the same: what is kept of an iteration is found from numbers that do not change in the loop, as the
   place where a row of a packed triangle begins.
 
@@ -30,27 +31,29 @@ def contracted(function: Function) -> Function:
 
 def _axes(function: Function) -> dict[Alloc, int]:
     """For each array that has one the first axis that may go."""
-    blocks_of = [function.body, *(b for n in nodes_of(function.body) for b in blocks(n))]
+    nodes = nodes_of(function.body)
+    users: dict[Atom, list[Node]] = {n.out: [] for n in nodes if isinstance(n, Alloc) and n.fill is None}
+    for node in nodes:
+        for array in users.keys() & set(reads(node)):
+            users[array].append(node)
+    every = [n for n in nodes if isinstance(n, For)]
     found = {}
     values: _Values | None = None
-    for block in blocks_of:
+    for block in [function.body, *(b for n in nodes for b in blocks(n))]:
         loops = [n for n in block if isinstance(n, For)]  # which run once in the life of an array of the block
         for node in block:
-            if isinstance(node, Alloc) and node.fill is None and len(node.shape) > 1 and loops:
-                users = [n for n in nodes_of(function.body) if node.out in reads(n)]
-                if node.out in function.results or not users or not all(_is_access(n, node.out) for n in users):
-                    continue
-                axis = _own(node, users, loops)  # type: ignore[arg-type]
-                if axis is None and node.kept:
-                    values = values or _Values(function)
-                    axis = values.same(users)  # type: ignore[arg-type]
-                if axis is not None:
-                    found[node] = axis
+            if not isinstance(node, Alloc) or node.fill is not None or len(node.shape) == 1 or not loops:
+                continue
+            accesses = [n for n in users[node.out] if isinstance(n, _Access) and n.array is node.out]
+            if node.out in function.results or not accesses or len(accesses) < len(users[node.out]):
+                continue
+            axis = _own(node, accesses, every if node.kept else loops)
+            if axis is None and node.kept:
+                values = values or _Values(function)
+                axis = values.same(accesses)
+            if axis is not None:
+                found[node] = axis
     return found
-
-
-def _is_access(node: Node, array: Var) -> bool:
-    return isinstance(node, _Access) and node.array is array
 
 
 def _own(alloc: Alloc, users: list[Load | Store | Incr], loops: list[For]) -> int | None:
