@@ -14,8 +14,8 @@ from __future__ import annotations
 import dataclasses
 
 from chainrule.ir.nodes import Alloc, Array, Atom, Block, Dim, For, Function, If, Incr, Let, Load, Node, Store, Var
-from chainrule.ir.walk import blocks, defines, nodes_of, reads
-from chainrule.transforms.simplify.walk import Substitution
+from chainrule.ir.walk import blocks, defines, nodes_of
+from chainrule.transforms.simplify.walk import Substitution, touching
 
 __all__ = ["contracted"]
 
@@ -32,10 +32,7 @@ def contracted(function: Function) -> Function:
 def _axes(function: Function) -> dict[Alloc, int]:
     """For each array that has one the first axis that may go."""
     nodes = nodes_of(function.body)
-    users: dict[Atom, list[Node]] = {n.out: [] for n in nodes if isinstance(n, Alloc) and n.fill is None}
-    for node in nodes:
-        for array in users.keys() & set(reads(node)):
-            users[array].append(node)
+    users = touching(function.body, [n.out for n in nodes if isinstance(n, Alloc) and n.fill is None])
     every = [n for n in nodes if isinstance(n, For)]
     found = {}
     values: _Values | None = None

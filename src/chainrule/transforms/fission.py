@@ -41,8 +41,9 @@ from chainrule.ir.walk import Renaming, is_number, nodes_of
 from chainrule.transforms.dependence import Dependences, Item, inner_reads, is_simple
 from chainrule.transforms.indices import Indices
 from chainrule.transforms.places import Places
+from chainrule.transforms.residuals import distance
 
-__all__ = ["ELEMENTARY", "fissioned"]
+__all__ = ["ELEMENTARY", "fissioned", "versions"]
 
 ELEMENTARY = frozenset(
     [
@@ -148,18 +149,20 @@ class _Splitter:
     def _scattered(self, loop: For, parts: _Parts) -> list[Node]:
         """Strips where there are many iterations, and else the loop as it was."""
         build = Builder()
-        ends = (loop.upper, loop.lower) if is_number(loop.step, 1) else (loop.lower, loop.upper)
-        many = build.let("greater_equal", build.let("subtract", *ends, hint="trips"), integer(_LONG))
+        many = build.let("greater_equal", distance(build, loop, loop.lower, loop.upper, "trips"), integer(_LONG))
         if isinstance(many, Const) and not many.value:
             return [loop]
-        strips = _Strips(self, parts).loop()
-        if isinstance(many, Const):
-            return [strips]
-        sides = [Renaming().node(strips), Renaming().node(loop)]
-        outs = [[c.out for c in side.carries] for side in sides if isinstance(side, For)]
-        merges = [Merge(c.out, yes, no) for c, yes, no in zip(loop.carries, *outs, strict=True)]
-        build.emit(If(many, Block([sides[0]]), Block([sides[1]]), merges))
-        return build.block.nodes
+        return [*build.block, *versions(many, [_Strips(self, parts).loop()], loop)]
+
+
+def versions(test: Atom, strips: list[Node], loop: For) -> list[Node]:
+    """`strips`, the last of which does what `loop` does, where `test` holds, and else `loop`."""
+    if isinstance(test, Const):
+        return strips if test.value else [loop]
+    then, orelse = Renaming().block(Block(strips)), Renaming().block(Block([loop]))
+    outs = [[c.out for c in side.nodes[-1].carries] for side in (then, orelse)]  # type: ignore[attr-defined]
+    merges = [Merge(c.out, yes, no) for c, yes, no in zip(loop.carries, *outs, strict=True)]
+    return [If(test, then, orelse, merges, line=loop.line)]
 
 
 def _is_elementary(item: object) -> bool:

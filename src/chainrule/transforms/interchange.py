@@ -33,7 +33,6 @@ from chainrule.ir.nodes import (
     Incr,
     Let,
     Load,
-    Merge,
     Node,
     Scalar,
     Store,
@@ -41,8 +40,10 @@ from chainrule.ir.nodes import (
 )
 from chainrule.ir.walk import Renaming, defines, is_number, nodes_of, reads
 from chainrule.transforms.dependence import inner_reads
+from chainrule.transforms.fission import versions
 from chainrule.transforms.order import Order
-from chainrule.transforms.simplify.walk import block_of, inside
+from chainrule.transforms.residuals import distance
+from chainrule.transforms.simplify.walk import block_of, inside, touching
 
 __all__ = ["interchanged"]
 
@@ -100,13 +101,8 @@ class _Interchanger:
     def kept(self) -> dict[Var, list[Node]]:
         """Vectors that keep values for the way back, and the statements that touch them."""
         nodes = nodes_of(self.function.body)
-        found: dict[Var, list[Node]] = {
-            n.out: [] for n in nodes if isinstance(n, Alloc) and n.kept and len(n.shape) == 1
-        }
-        for node in nodes:
-            for array in found.keys() & set(reads(node)):
-                found[array].append(node)
-        return {a: users for a, users in found.items() if a not in self.function.results}
+        vectors = [n.out for n in nodes if isinstance(n, Alloc) and n.kept and len(n.shape) == 1]
+        return touching(self.function.body, [v for v in vectors if v not in self.function.results])
 
     def block(self, block: Block) -> Block:
         return block_of([made for n in block for made in self.nodes(n)], block)
@@ -122,9 +118,9 @@ class _Interchanger:
         """The strips where they pay, and else the loop as it was."""
         loop, build = nest.loop, Builder()
         build.line = loop.line
-        tests = [build.let("greater_equal", nest.trips(build, loop), integer(self.many))]
+        tests = [build.let("greater_equal", distance(build, loop, loop.lower, loop.upper, "trips"), integer(self.many))]
         for inner in () if nest.is_slow else [levels[-1] for levels in nest.inner.values()]:
-            tests.append(build.let("less", nest.trips(build, inner), integer(_FEW)))
+            tests.append(build.let("less", distance(build, inner, inner.lower, inner.upper, "trips"), integer(_FEW)))
         tests += [build.let("less", build.dim(a, 0), integer(_LONGEST)) for a in nest.own]
         if any(isinstance(t, Const) and not t.value for t in tests):
             return [loop]
@@ -135,12 +131,7 @@ class _Interchanger:
         strips = writer.loop(build)
         self.rooms += [Alloc(row, (integer(self.strip),)) for row in writer.rows.values()]
         own = [Alloc(table, (build.dim(a, 0), integer(writer.strip))) for a, table in writer.tables.items()]
-        if isinstance(test, Const):
-            return [*build.block, *own, strips]
-        then, orelse = Renaming().block(Block([*own, strips])), Renaming().block(Block([loop]))
-        outs = [[c.out for c in side.nodes[-1].carries] for side in (then, orelse)]  # type: ignore[attr-defined]
-        merges = [Merge(c.out, yes, no) for c, yes, no in zip(loop.carries, *outs, strict=True)]
-        return [*build.block, If(test, then, orelse, merges, line=loop.line)]
+        return [*build.block, *versions(test, [*own, strips], loop)]
 
 
 def _is_candidate(loop: For) -> bool:
@@ -230,10 +221,6 @@ class _Nest:
                 continue
             if not self.varying.isdisjoint(inner_reads(node)) or (isinstance(node, Load) and node.array in self.own):
                 self.varying.update(v for n in nodes_of(Block([node])) for v in defines(n))
-
-    def trips(self, build: Builder, loop: For) -> Atom:
-        ends = (loop.upper, loop.lower) if is_number(loop.step, 1) else (loop.lower, loop.upper)
-        return build.let("subtract", *ends, hint="trips")
 
     # -- whether it may be done
 

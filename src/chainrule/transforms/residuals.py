@@ -97,8 +97,8 @@ def trips(build: Builder, node: For, lower: Atom, upper: Atom) -> Atom:
     return build.let("maximum", distance(build, node, lower, upper), integer(0))
 
 
-def distance(build: Builder, node: For, start: Atom, end: Atom) -> Atom:
-    return build.let("subtract", *((end, start) if is_number(node.step, 1) else (start, end)))
+def distance(build: Builder, node: For, start: Atom, end: Atom, hint: str = "t") -> Atom:
+    return build.let("subtract", *((end, start) if is_number(node.step, 1) else (start, end)), hint=hint)
 
 
 class Recording(NamedTuple):

@@ -7,7 +7,7 @@ A pass returns the very program, block or statement that it was given where it f
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import is_
 from typing import Any, NamedTuple, TypeVar
 
@@ -29,7 +29,7 @@ from chainrule.ir.nodes import (
     Var,
     While,
 )
-from chainrule.ir.walk import Renaming, blocks, nodes_of
+from chainrule.ir.walk import Renaming, blocks, nodes_of, reads
 from chainrule.transforms.simplify.facts import key
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "has_loops",
     "inside",
     "once",
+    "touching",
 ]
 
 Access = Load | Store | Incr
@@ -88,6 +89,15 @@ def inside(node: Node, block: Callable[[Block], Block]) -> Node:
         case For(body=body) | While(body=body):
             return changed(node, body=block(body))
     return node
+
+
+def touching(block: Block, arrays: Iterable[Var]) -> dict[Var, list[Node]]:
+    """The statements in `block`, and in the blocks in it, that have to do with each of `arrays`, in their order."""
+    found: dict[Var, list[Node]] = {a: [] for a in arrays}
+    for node in nodes_of(block):
+        for array in found.keys() & set(reads(node)):
+            found[array].append(node)
+    return found
 
 
 def has_loops(function: Function) -> bool:
