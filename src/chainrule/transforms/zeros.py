@@ -41,7 +41,7 @@ from chainrule.transforms.order import Accesses
 from chainrule.transforms.places import Places, Region
 from chainrule.transforms.simplify.walk import Substitution
 
-__all__ = ["without_zeros"]
+__all__ = ["Scratch", "without_zeros"]
 
 _ROUNDS = 8  # of a loop until its boxes stay
 _MANY = 12  # boxes
@@ -111,10 +111,10 @@ def _tried(program: _Program, shadow: Var, idle: Collection[Node]) -> _Shadow | 
 class _Program:
     """The uses of the shadows, and the arithmetic of boxes."""
 
-    def __init__(self, function: Function, shadows: Collection[Var]) -> None:
+    def __init__(self, function: Function, shadows: Collection[Var], indices: Indices | None = None) -> None:
         self.function = function
-        self.places = Places(function)
-        self.indices = Indices(self.places)
+        self.indices = indices or Indices(Places(function))
+        self.places = self.indices.places
         self.uses: dict[Var, set[Node]] = {s: set() for s in shadows}  # the statements that touch it, or hold such
         self.closed = {s for s in shadows if s in self.places.merged or s in self.places.reserved}
         self._accesses: dict[For, Accesses] = {}
@@ -221,6 +221,10 @@ class _Shadow:
         results = self.program.function.results
         if any(isinstance(r, Var) and isinstance(r.type, Array) and self.places.root(r) is self.array for r in results):
             self._read(state, self.whole)
+
+    def last_through(self, body: Block) -> None:
+        """Follow the array through a block that begins with cells which nobody must read."""
+        self._run(body, State((self.whole,), (self.whole,)))
 
     def stored(self) -> set[Node]:
         """The additions that are stores."""
@@ -344,6 +348,50 @@ class _Shadow:
     def _is_fixed(self, form: Form) -> bool:
         """Whether `form` is the same in all iterations of `ranges`."""
         return not any(self.indices.varies(v, region) for v in form.terms for region in self.regions)
+
+
+class Scratch:
+    """Which arrays a loop uses for what each iteration has of its own."""
+
+    def __init__(self, function: Function, indices: Indices) -> None:
+        made = {n.out for n in nodes_of(function.body) if isinstance(n, Alloc)}
+        self.program = _Program(function, made.difference(function.results), indices)
+        self.known: dict[tuple[Var, For], bool] = {}
+
+    def is_own(self, array: Var, loop: For) -> bool:
+        """Whether each iteration of `loop` writes to a cell of `array` before it reads it, and whatever else reads the
+        array is in another loop of which this is true."""
+        if array not in self.program.uses or array in self.program.closed or not self._writes_first(array, loop):
+            return False
+        accesses = (n for n in self.program.uses[array] if not isinstance(n, (If, For, While)))
+        return all(isinstance(n, Store) or self._is_hidden(n, array, loop) for n in accesses)
+
+    def _is_hidden(self, node: Node, array: Var, loop: For) -> bool:
+        """Whether `node` is in `loop` or in one beside it whose iterations write first, too."""
+        places = self.program.places
+        body, region = places.regions[loop.body], places.positions[node].region
+        while region.parent is not None and (region is body or not places.within(body, region)):
+            if isinstance(region.owner, For) and self._writes_first(array, region.owner):
+                return True
+            region = region.parent
+        return False
+
+    def _writes_first(self, array: Var, loop: For) -> bool:
+        known = self.known.get((array, loop))
+        if known is None:
+            known = self.known[array, loop] = self._tried(array, loop)
+        return known
+
+    def _tried(self, array: Var, loop: For) -> bool:
+        if loop not in self.program.uses[array] or self.program.places.inside(
+            self.program.places.places[array].region, loop
+        ):
+            return False
+        try:
+            _Shadow(self.program, array, (), False).last_through(loop.body)
+        except _StaleError:
+            return False
+        return True
 
 
 def _clears(node: Node) -> bool:
