@@ -9,7 +9,7 @@ arrays that are read at another stride, a strip at a time.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -231,16 +231,17 @@ def needs(nest: Nest, node: Node) -> Iterator[Var]:
 
 
 class Strips:
-    """The loop over the strips of a nest."""
+    """The loop over the strips of a nest; arrays with an axis for strips and one for what is in them are `wide`."""
 
-    def __init__(self, nest: Nest, rooms: Rooms) -> None:
-        self.nest, self.rooms = nest, rooms
+    def __init__(self, nest: Nest, rooms: Rooms, wide: Mapping[Var, tuple[Var, int]]) -> None:
+        self.nest, self.rooms, self.wide = nest, rooms, wide
         self.plan = _Plan(nest)
         self.tables = {a: Var(a.hint, Array(a.type.dtype, _ndim(a) + 1)) for a in nest.tables()}
         self.tiles = {a: Var(a.hint, a.type) for a in nest.tiled}
         self.rows: dict[Var, tuple[Var, int]] = {}  # what is in a row -> the array, and where in it
         self._reserve()
         self.renaming = _Plain(nest, {})
+        self.number = Var("strip", INT)
         self.start: Atom = integer(0)
         self.trips: Atom = integer(0)
         self.width: Atom = integer(0)
@@ -275,9 +276,9 @@ class Strips:
         trips = build.let("subtract", upper, lower, hint="trips")
         rounded = build.let("add", trips, build.let("subtract", strip, integer(1)))
         count = build.let("floor_divide", rounded, strip, hint="count")
-        number, body = Var("strip", INT), Builder()
+        body = Builder()
         body.line = loop.line
-        offset = body.let("multiply", number, strip)
+        offset = body.let("multiply", self.number, strip)
         self.start = body.let("add", lower, offset, hint="start")
         self.trips = body.let("minimum", body.let("subtract", upper, self.start), strip, hint="trips")
         for array in self.tiles:
@@ -288,7 +289,7 @@ class Strips:
             dataclasses.replace(made, out=c.out)
             for c, made in zip(loop.carries, self._leave(loop.carries, params), strict=True)
         ]
-        build.emit(For(number, integer(0), count, integer(1), body.block, carries, line=loop.line))
+        build.emit(For(self.number, integer(0), count, integer(1), body.block, carries, line=loop.line))
 
     def _cut(self, build: Builder, shapes: Sequence[tuple[Var, list[Atom]]]) -> None:
         used: dict[str, Atom] = {}
@@ -422,7 +423,8 @@ class _Lane(_Plain):
         nest, ends = self.nest, dict[Carry, Var]()
         for node in self.run.nodes:
             for v in needs(nest, node):
-                self._fetch(v)
+                if v is not nest.loop.index:
+                    self._fetch(v)
             self._statement(node)
             ends.update((nest.chains[v], v) for v in defines(node) if v in nest.chains)
         values = [self._fetch(a) if isinstance(a, Var) else a for _, a in self.run.puts]
@@ -466,6 +468,11 @@ class _Lane(_Plain):
         self.builder.emit(Let(after, "add", (before, value), line=node.line))
         self.totals.append((node, Carry(before, _nothing(value.type.dtype), after, out)))
 
+    def atom(self, atom: Any) -> Any:
+        if atom is self.nest.loop.index and atom not in self.atoms:
+            self.atoms[atom] = self.builder.let("add", self.strips.start, self.counter, hint=atom.hint)
+        return super().atom(atom)
+
     def _fetch(self, var: Var) -> Any:
         """What stands for `var` here; found again or read from its row if it must be."""
         nest, plan = self.nest, self.strips.plan
@@ -477,11 +484,12 @@ class _Lane(_Plain):
         elif var in self.atoms:
             pass
         elif var is nest.loop.index:
-            self.atoms[var] = self.builder.let("add", self.strips.start, self.counter, hint=var.hint)
+            self.atom(var)
         elif nest.is_again(var):
             node = nest.definers[var]
             for v in needs(nest, node):
-                self._fetch(v)
+                if v is not nest.loop.index:
+                    self._fetch(v)
             self.builder.emit(self.node(node))
         elif var in plan.rows:
             row, place = self.strips.rows[plan.rows[var]]
@@ -496,6 +504,10 @@ class _Lane(_Plain):
         if array in self.strips.tiles and node in self.nest.strided:
             axis = self.nest.tiled[array]
             return self.strips.tiles[array], (*self.all(index[:axis]), *self.all(index[axis + 1 :]), self.counter)
+        if array in self.strips.wide:
+            wide, axis = self.strips.wide[array]
+            before, after = self.all(index[:axis]), self.all(index[axis + 1 :])
+            return wide, (*before, self.strips.number, *after, self.counter)
         return super().cell(node)
 
 

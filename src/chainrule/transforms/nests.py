@@ -33,16 +33,17 @@ from chainrule.ir.nodes import (
     View,
 )
 from chainrule.ir.walk import blocks, defines, is_number, nodes_of, reads
+from chainrule.transforms.indices import Form
 from chainrule.transforms.order import Order
 from chainrule.transforms.simplify.walk import Access
 from chainrule.transforms.zeros import Scratch
 
-__all__ = ["Nest", "Program"]
+__all__ = ["KNOWN", "Nest", "Program"]
 
 _LARGEST = 300  # statements
 _TRIPS = 8  # of a loop in the nest, for the estimate
 _WHOLE = Slice(None, None, None)
-_KNOWN = ("add", "subtract", "multiply", "minimum", "maximum", "negative")
+KNOWN = ("add", "subtract", "multiply", "minimum", "maximum", "negative")  # integers that may be computed anew
 
 
 class Program:
@@ -329,11 +330,9 @@ class Nest:
 
     def _row_axis(self, node: Access) -> int | None:
         array, index = self.cells[node]
-        lanes = [k for k, a in enumerate(index) if self.is_lane(a)]
-        if not isinstance(node, Load) or len(lanes) != 1 or index[lanes[0]] is not self.loop.index:
-            return None
-        fixed = self.places.memory(array) not in self.written and array not in self.definers
-        return lanes[0] if fixed and lanes[0] < len(index) - 1 else None
+        axis = self.axis(node)
+        fixed = isinstance(node, Load) and self.places.memory(array) not in self.written and array not in self.definers
+        return axis if fixed and axis is not None and axis < len(index) - 1 else None
 
     def _is_reread(self, node: Access, index: Sequence[Atom]) -> bool:
         """Whether `node` goes through a row in a loop, which another loop does again."""
@@ -372,7 +371,18 @@ class Nest:
         atoms = [a for n in self.nodes for a in (*reads(n), *self.cells.get(n, (None, ()))[1])]  # type: ignore[call-overload]
         return Counter(a for a in (*atoms, *(c.next for c in self.loop.carries)) if isinstance(a, Var))
 
+    def axis(self, node: Access) -> int | None:
+        """The only axis of a cell at which each iteration has another index, its own; None if there is none."""
+        index = self.cells[node][1]
+        lanes = [k for k, a in enumerate(index) if self.is_lane(a)]
+        return lanes[0] if len(lanes) == 1 and index[lanes[0]] is self.loop.index else None
+
     # -- what is known before the loop
+
+    def lowest(self) -> Form:
+        """The lowest index."""
+        up = is_number(self.loop.step, 1)
+        return self.indices.form(self.loop.lower) if up else self.indices.form(self.loop.upper).plus(Form({}, 1))
 
     def outside(self, build: Builder, atom: Atom) -> Atom | None:
         """An integer of the loop as it is in the first iterations of the loops in it, written before the loop."""
@@ -383,7 +393,7 @@ class Nest:
         node = self.definers.get(atom, self.places.places[atom].region.owner)
         if isinstance(node, For):
             return self.outside(build, node.lower) if node.index is atom else None
-        if isinstance(node, Let) and node.op in _KNOWN:
+        if isinstance(node, Let) and node.op in KNOWN:
             args = [self.outside(build, a) for a in node.args]
             return None if None in args else build.let(node.op, *args, hint=atom.hint)  # type: ignore[arg-type]
         if isinstance(node, Dim):
@@ -393,11 +403,10 @@ class Nest:
         return None
 
     def extents(self, build: Builder, array: Var) -> list[Atom]:
-        """The extents of an array, written before the loop."""
-        made = self.definers.get(array)
-        if isinstance(made, Alloc):
-            return [e for a in made.shape if (e := self.outside(build, a)) is not None]
-        return [build.dim(array, k) for k in range(array.type.ndim)]  # type: ignore[union-attr]
+        """The extents of an array that the program makes, written before the loop."""
+        made = self.places.places[array].node
+        assert isinstance(made, Alloc)
+        return [e for a in made.shape if (e := self.outside(build, a)) is not None]
 
     # -- estimates
 
