@@ -121,8 +121,10 @@ class _Interchanger:
         return axes[0] if None not in axes and len(set(axes)) == 1 else None
 
     def _is_chosen(self, loop: For) -> bool:
+        """Whether of `loop` and the loops in it this is the one to run side by side: the inner one if none costs."""
         cost = self._cost(loop)
-        return cost is not None and all(c is None or c >= cost for c in map(self._cost, _loops(loop.body)))
+        inner = [c for c in map(self._cost, _loops(loop.body)) if c is not None]
+        return cost is not None and all(c > cost or c == cost > 0 for c in inner)
 
     def _cost(self, loop: For) -> int | None:
         """How much of a nest does not move along rows; None if it may not be interchanged, or it does not pay."""
@@ -275,7 +277,7 @@ def _accesses(loop: For) -> list[Load | Store | Incr]:
 
 def _cost(nest: Nest, kept: Collection[Var]) -> int | None:
     """How much of a nest does not move along rows with the index of the loop; None if that is too much."""
-    work = sum(nest.weight(n) for n in nest.nodes if isinstance(n, (Let, Load, Store, Incr)))
+    work = sum(nest.weight(n) for n in nest.nodes if isinstance(n, (Let, Load, Store, Incr)) and not nest.is_shared(n))
     cells = [n for n in nest.nodes if isinstance(n, (Load, Store, Incr))]
     near = {
         n for n in cells if nest.steps(n, nest.loop.index) in (0, 1) or (n.array in kept and nest.axis(n) is not None)
@@ -288,11 +290,8 @@ def _cost(nest: Nest, kept: Collection[Var]) -> int | None:
 
 
 def _gains(nest: Nest) -> bool:
-    """Whether the loops in the loop do something for each iteration that they are slow at, or may be short."""
-    inner = nest.innermost()
-    lanes = any(not nest.is_shared(n) for loop in inner for n in nodes_of(loop.body))
-    known = all(isinstance(a, Const) for loop in inner for a in (loop.lower, loop.upper))
-    return lanes and not known
+    """Whether the innermost loops do something for each iteration."""
+    return any(not nest.is_shared(n) for loop in nest.innermost() for n in nodes_of(loop.body))
 
 
 def _is_slow(nest: Nest) -> bool:
