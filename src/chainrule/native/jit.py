@@ -36,6 +36,7 @@ from chainrule.native.traced import call_traced
 from chainrule.native.verify import compared
 from chainrule.native.workspace import pooled, with_workspace
 from chainrule.transforms.contract import contracted
+from chainrule.transforms.expand import expanded
 from chainrule.transforms.fission import fissioned
 from chainrule.transforms.forward import jvp
 from chainrule.transforms.interchange import interchanged
@@ -234,7 +235,7 @@ def _compiled(function: Any, options: dict[str, Any]) -> tuple[Source, Callable[
     parts = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     function = parallelised(function, parts) if options["parallel"] and parts > 1 else function
     sums = options["fastmath"] is not False
-    function = stretched(contracted(function))
+    function = stretched(expanded(contracted(function)))
     function = interchanged(function) if sums else function
     function, dtypes = with_rooms(unsigned(fissioned(function, sums=sums)))
     spacious = with_workspace(function)

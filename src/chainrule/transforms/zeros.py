@@ -41,7 +41,7 @@ from chainrule.transforms.order import Accesses
 from chainrule.transforms.places import Places, Region
 from chainrule.transforms.simplify.walk import Substitution
 
-__all__ = ["Scratch", "without_zeros"]
+__all__ = ["Scratch", "without_zeros", "written_first"]
 
 _ROUNDS = 8  # of a loop until its boxes stay
 _MANY = 12  # boxes
@@ -81,6 +81,13 @@ def without_zeros(function: Function, shadows: Collection[Var]) -> Function:
     return dataclasses.replace(function, body=_Rewritten(found).block(function.body)) if found else function
 
 
+def written_first(function: Function, arrays: Collection[Var]) -> set[Var]:
+    """Those of `arrays`, which `function` makes, of which no cell is read or added to that nobody has written."""
+    program = _Program(function, arrays)
+    tried = {a: _tried(program, a, (), (False,)) for a in arrays if a not in program.closed}
+    return {a for a, found in tried.items() if found is not None and not found.stored()}
+
+
 def _best(program: _Program, shadow: Var) -> _Shadow | None:
     """What is known of a shadow with as much left out as is right."""
     if shadow in program.closed:
@@ -96,9 +103,11 @@ def _best(program: _Program, shadow: Var) -> _Shadow | None:
     return best
 
 
-def _tried(program: _Program, shadow: Var, idle: Collection[Node]) -> _Shadow | None:
-    """A shadow without the clearings `idle`, and without being filled if that is right, too; None if it is wrong."""
-    for filled in (False, True):
+def _tried(
+    program: _Program, shadow: Var, idle: Collection[Node], ways: Iterable[bool] = (False, True)
+) -> _Shadow | None:
+    """A shadow without the clearings `idle`, filled or not as the first of `ways` that is right; None if none is."""
+    for filled in ways:
         tried = _Shadow(program, shadow, idle, filled)
         try:
             tried.live_through()
