@@ -41,6 +41,7 @@ from chainrule.transforms.fission import fissioned
 from chainrule.transforms.forward import jvp
 from chainrule.transforms.interchange import interchanged
 from chainrule.transforms.parallel import parallelised
+from chainrule.transforms.replay import replayed
 from chainrule.transforms.reverse import vjp
 from chainrule.transforms.simplify import simplify
 from chainrule.transforms.stretches import stretched
@@ -235,7 +236,7 @@ def _compiled(function: Any, options: dict[str, Any]) -> tuple[Source, Callable[
     parts = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     function = parallelised(function, parts) if options["parallel"] and parts > 1 else function
     sums = options["fastmath"] is not False
-    function = stretched(expanded(contracted(function)))
+    function = stretched(replayed(expanded(contracted(function))))
     function = interchanged(function) if sums else function
     function, dtypes = with_rooms(unsigned(fissioned(function, sums=sums)))
     spacious = with_workspace(function)
