@@ -20,14 +20,15 @@ _STEPS = 3
 
 
 class _Sweep:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, adding: float) -> None:
+        self.adding = adding
         self.rng = np.random.default_rng(seed)
         self.build = Builder()
         self.x, self.y = (Var(h, Array("float64", 1)) for h in "xy")
         self.short = [Var(h, Array("float64", 1)) for h in "zkw"[: int(self.rng.integers(1, 4))]]
         self.kept: list[tuple[Var, int, int]] = []  # and where its columns begin and end, before the last
         self.t = Var("t", INT)
-        self.n: Atom = integer(0)
+        self.ends: list[Atom] = []  # the extent of the arrays, less 0, 1 and 2
 
     def pick(self, items: Any) -> Any:
         return items[int(self.rng.integers(len(items)))]
@@ -38,9 +39,6 @@ class _Sweep:
     def number(self) -> Atom:
         return constant(round(float(self.rng.normal()), 1))
 
-    def end(self, before: int) -> Atom:
-        return self.build.let("subtract", self.n, integer(before))
-
     def value(self, i: Atom | None, lower: int, before: int) -> Atom:
         """A number, of cells about the index `i` in a loop from `lower` to `before` the end."""
         found = self.load(i, lower, before)
@@ -50,18 +48,18 @@ class _Sweep:
         return found
 
     def load(self, i: Atom | None, lower: int, before: int) -> Atom:
-        array = self.pick([self.x, self.y, *self.short, *self.short])
+        array = self.x if self.chance(self.adding) else self.pick([self.x, self.y, *self.short, *self.short])
         return self.build.load(array, self.cell(i, lower, before))
 
     def cell(self, i: Atom | None, lower: int, before: int) -> Atom:
         if i is None or self.chance(0.1):
-            ends: list[Atom] = [integer(0), integer(1), self.end(1)]
+            ends: list[Atom] = [integer(0), integer(1), self.ends[1]]
             return ends[int(self.rng.integers(3))]
         return self.build.let("add", i, integer(int(self.rng.integers(-lower, before + 1))))
 
     def write(self, i: Atom | None, lower: int, before: int) -> None:
         array, value = self.pick([self.y, *self.short, *self.short]), self.value(i, lower, before)
-        if self.chance(0.15):
+        if self.chance(self.adding):
             self.build.increment(array, [self.cell(i, lower, before)], value)
         else:
             self.build.store(array, [self.cell(i, lower, before)], value)
@@ -77,9 +75,9 @@ class _Sweep:
                 self.build.emit(Store(room, (self.t, i), found))
                 self.kept.append((room, lower, before))
         if self.chance(0.8):
-            self.build.emit(For(i, integer(lower), self.end(before), integer(1), body))
+            self.build.emit(For(i, integer(lower), self.ends[before], integer(1), body))
         else:
-            first, last = self.build.let("subtract", self.end(before), integer(1)), integer(lower - 1)
+            first, last = self.build.let("subtract", self.ends[before], integer(1)), integer(lower - 1)
             self.build.emit(For(i, first, last, integer(-1), body))
 
     def statement(self) -> None:
@@ -100,18 +98,19 @@ class _Sweep:
                 found = self.build.let("multiply", self.build.load(room, t, j), self.number())
                 after = self.build.let("add", total, found)
             carry = Carry(total, constant(0.0), after, out)
-            self.build.emit(For(j, integer(lower), self.end(before), integer(1), cells, [carry]))
+            self.build.emit(For(j, integer(lower), self.ends[before], integer(1), cells, [carry]))
             self.build.increment(self.y, [integer(0)], out)
         self.build.emit(For(t, integer(_STEPS - 1), integer(-1), integer(-1), rows))
 
     def function(self) -> Function:
-        self.n = self.build.dim(self.x, 0)
+        n = self.build.dim(self.x, 0)
+        self.ends = [n, *(self.build.let("subtract", n, integer(k)) for k in (1, 2))]
         for array in self.short:
-            self.build.emit(Alloc(array, (self.n,), constant(self.pick([0.0, 2.0]))))
+            self.build.emit(Alloc(array, (n,), constant(self.pick([0.0, 2.0]))))
         with self.build.inside(Block()) as body:
             for _ in range(int(self.rng.integers(2, 6))):
                 self.statement()
-        kept = [Alloc(room, (integer(_STEPS), self.n), kept=True) for room, _, _ in self.kept]
+        kept = [Alloc(room, (integer(_STEPS), n), kept=True) for room, _, _ in self.kept]
         for node in (*kept, For(self.t, integer(0), integer(_STEPS), integer(1), body)):
             self.build.emit(node)
         for room in self.kept:
@@ -121,8 +120,8 @@ class _Sweep:
         return Function("f", (self.x, self.y), self.build.block, (), writes=frozenset([self.y]))
 
 
-def random_sweep(seed: int) -> Function:
-    return _Sweep(seed).function()
+def random_sweep(seed: int, adding: float = 0.15) -> Function:
+    return _Sweep(seed, adding).function()
 
 
 def results_of(function: Function, n: int) -> Any:

@@ -15,11 +15,8 @@ from chainrule.ir.nodes import Alloc, Array, Atom, Block, For, Function, If, Var
 from chainrule.ir.walk import nodes_of
 from chainrule.transforms.expand import expanded
 from chainrule.transforms.replay import replayed
-from tests.programs import PROGRAMS
-from tests.test_native_programs import REFUSED
 from tests.transforms.differences import fresh
 from tests.transforms.random_sweeps import random_sweep, results_of
-from tests.transforms.reading import program_of
 from tests.transforms.sweeps import SWEEPS
 from tests.transforms.test_expand import gradient
 
@@ -183,20 +180,3 @@ def test_random_sweeps() -> None:
             for extent in (2, 3, 7):
                 np.testing.assert_array_equal(results_of(made, extent), results_of(function, extent))
     assert found > 5
-
-
-def test_the_programs_of_the_zoo() -> None:
-    """With rows, too."""
-    for p in PROGRAMS:
-        args = p.inputs()
-        if p.name in REFUSED or not all(type(x) in (float, int, np.ndarray) for x in args):
-            continue
-        program = program_of(p.function, args)
-        if len(program.params) != len(args):  # it reads arrays of the enclosing program
-            continue
-        cotangents = [np.ones_like(r)[()] for r in evaluate(program, fresh(args)) if np.asarray(r).dtype.kind in "fc"]
-        for before, given in ((program, args), (gradient(p.function, args), [*args, *cotangents])):
-            made = check(replayed(check(expanded(before))))
-            if made is not before:
-                for x, y in zip(*(evaluate(f, fresh(given)) for f in (before, made)), strict=True):
-                    np.testing.assert_allclose(y, x, rtol=1e-14, atol=1e-15)

@@ -39,6 +39,7 @@ from chainrule.transforms.contract import contracted
 from chainrule.transforms.expand import expanded
 from chainrule.transforms.fission import fissioned
 from chainrule.transforms.forward import jvp
+from chainrule.transforms.gather import gathered
 from chainrule.transforms.interchange import interchanged
 from chainrule.transforms.parallel import parallelised
 from chainrule.transforms.replay import replayed
@@ -237,7 +238,7 @@ def _compiled(function: Any, options: dict[str, Any]) -> tuple[Source, Callable[
     function = parallelised(function, parts) if options["parallel"] and parts > 1 else function
     sums = options["fastmath"] is not False
     function = stretched(replayed(expanded(contracted(function))))
-    function = interchanged(function) if sums else function
+    function = interchanged(gathered(function)) if sums else function
     function, dtypes = with_rooms(unsigned(fissioned(function, sums=sums)))
     spacious = with_workspace(function)
 

@@ -36,7 +36,7 @@ from chainrule.transforms.order import Accesses
 from chainrule.transforms.places import Places
 from chainrule.transforms.simplify.walk import Substitution, inside
 
-__all__ = ["fused"]
+__all__ = ["fused", "joined", "shared"]
 
 
 def fused(function: Function) -> Function:
@@ -72,7 +72,7 @@ class _Fuser:
                 made.nodes.append(inside(node, self.block))
                 continue
             made.nodes += rest[:at]
-            made.nodes.append(_joined(node, rest[at]))  # type: ignore[arg-type]
+            made.nodes.append(joined(node, rest[at]))  # type: ignore[arg-type]
             del rest[: at + 1]
             self.joined = True
         return made
@@ -88,20 +88,8 @@ class _Fuser:
         return None
 
     def _fit(self, first: For, second: For) -> bool:
-        bounds = zip((first.lower, first.upper, first.step), (second.lower, second.upper, second.step), strict=True)
-        if not all(same(a, b) for a, b in bounds) or not isinstance(first.step, Const):
-            return False
-        inside = [*nodes_of(first.body), *nodes_of(second.body)]
-        if any(isinstance(n, (Check, Print, Raise, Reserve)) for n in inside):
-            return False
-        outs = set(defines(first))
-        if any(not outs.isdisjoint(reads(n)) for n in (second, *nodes_of(second.body))):
-            return False
-        one, two = Accesses(first, self.indices), Accesses(second, self.indices)
-        if not (one.known and two.known and self._saves(one, two, set(inside))):
-            return False
-        shared = (one.written & (two.read | two.written)) | (two.written & one.read)
-        return all(one.coordinates(m) & two.coordinates(m) for m in shared)
+        found = shared(first, second, self.indices)
+        return found is not None and self._saves(*found, {*nodes_of(first.body), *nodes_of(second.body)})
 
     def _saves(self, one: Accesses, two: Accesses, inside: set[Node]) -> bool:
         """Whether an array is only there to hand something over."""
@@ -115,7 +103,26 @@ def _is_array(atom: object) -> bool:
     return isinstance(atom, Var) and isinstance(atom.type, Array)
 
 
-def _joined(first: For, second: For) -> For:
+def shared(first: For, second: For, indices: Indices) -> tuple[Accesses, Accesses] | None:
+    """What two loops access that may become one if nothing stands between them."""
+    bounds = zip((first.lower, first.upper, first.step), (second.lower, second.upper, second.step), strict=True)
+    if not all(same(a, b) for a, b in bounds) or not isinstance(first.step, Const):
+        return None
+    inside = [*nodes_of(first.body), *nodes_of(second.body)]
+    if any(isinstance(n, (Check, Print, Raise, Reserve)) for n in inside):
+        return None
+    outs = set(defines(first))
+    if any(not outs.isdisjoint(reads(n)) for n in (second, *nodes_of(second.body))):
+        return None
+    one, two = Accesses(first, indices), Accesses(second, indices)
+    if not (one.known and two.known):
+        return None
+    both = (one.written & (two.read | two.written)) | (two.written & one.read)
+    return (one, two) if all(one.coordinates(m) & two.coordinates(m) for m in both) else None
+
+
+def joined(first: For, second: For) -> For:
+    """One loop that does what two do that may become one."""
     renaming = Substitution({second.index: first.index})
     body = Block([*first.body, *renaming.block(second.body)])
     carries = [Carry(c.param, c.init, renaming.atom(c.next), c.out) for c in second.carries]
