@@ -32,6 +32,7 @@ from chainrule.ir.nodes import (
     Scalar,
     Slice,
     Store,
+    Undef,
     Var,
     View,
 )
@@ -194,7 +195,11 @@ class _Plan:
         return self.rows[init] if alone and self.nest.owners[init] is owner else carry.param  # type: ignore[index]
 
     def _put(self, items: list[_Item], puts: Sequence[tuple[Var, Atom]], run: _Run | None) -> None:
-        puts = [(v, a) for v, a in puts if not (isinstance(a, Var) and self.rows.get(a) is self.rows[v])]
+        puts = [
+            (v, a)
+            for v, a in puts
+            if not isinstance(a, Undef) and not (isinstance(a, Var) and self.rows.get(a) is self.rows[v])
+        ]
         if puts:
             last = items[-1] if items else None
             run = run or (last if isinstance(last, _Run) else self._open(items))
@@ -314,7 +319,9 @@ class Strips:
         counter, inner = Var("k", INT), Builder()
         place = [*index[:axis], inner.let("add", self.start, counter), *index[axis:]]
         inner.store(self.tiles[array], [*index, counter], inner.load(array, *place))
-        bodies[-1].emit(For(counter, integer(0), self.trips, integer(1), inner.block))
+        left = build.let("subtract", build.dim(array, axis), self.start)  # the loop may read less than its bounds say
+        trips = build.let("minimum", left, self.trips)
+        bodies[-1].emit(For(counter, integer(0), trips, integer(1), inner.block))
         axes = [k for k in range(_ndim(array)) if k != axis]
         for k, i, outer, body in reversed([*zip(axes, index, bodies[:-1], bodies[1:], strict=True)]):
             outer.emit(For(i, integer(0), outer.dim(array, k), integer(1), body.block))
@@ -418,6 +425,7 @@ class _Lane(_Plain):
         self.builder.line = strips.nest.loop.line
         self.sums: dict[Carry, tuple[Var, Atom]] = {}  # of the loop -> what it is in the run, and before
         self.totals: list[tuple[Incr, Carry]] = []
+        self.perhaps: set[Incr] = set()  # those of which it may be that no iteration comes to them
 
     def write(self, build: Builder) -> None:
         nest, ends = self.nest, dict[Carry, Var]()
@@ -440,7 +448,12 @@ class _Lane(_Plain):
         build.emit(For(self.counter, zero, self.strips.trips, one, self.builder.block, carries, line=self.builder.line))
         for node, total in self.totals:
             array, index = nest.cells[node]
-            build.increment(outer.atom(array), outer.all(index), total.out)
+            added = Incr(outer.atom(array), outer.all(index), total.out, line=node.line)
+            if node in self.perhaps:  # the cell need not exist
+                test = build.let("not_equal", total.out, _nothing(total.out.type.dtype))
+                build.emit(If(test, Block([added]), Block(), line=node.line))
+            else:
+                build.emit(added)
 
     def _statement(self, node: Node) -> None:
         if self.nest.is_total(node):
@@ -459,6 +472,7 @@ class _Lane(_Plain):
         then, orelse = (Block([n for n in b if n not in inner]) for b in (node.then, node.orelse))
         self.builder.emit(self.node(dataclasses.replace(node, then=then, orelse=orelse, merges=merges)))
         for n, out in zip(inner, outs, strict=True):
+            self.perhaps.add(n)  # type: ignore[arg-type]
             self._total(n, self.atom(out))  # type: ignore[arg-type]
 
     def _total(self, node: Incr, value: Atom) -> None:
@@ -481,7 +495,7 @@ class _Lane(_Plain):
             if plan.makers.get(var) is not self.run and carry not in self.sums:
                 param = self.new(var)
                 self.sums[carry] = param, self.strips.renaming.atom(var)
-        elif var in self.atoms:
+        elif var in self.atoms or isinstance(nest.definers.get(var), View):
             pass
         elif var is nest.loop.index:
             self.atom(var)

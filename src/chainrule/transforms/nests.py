@@ -11,7 +11,7 @@ import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from chainrule.ir.build import INT, Builder
+from chainrule.ir.build import INT, Builder, integer
 from chainrule.ir.nodes import (
     Alloc,
     Atom,
@@ -231,6 +231,8 @@ class Nest:
         """Whether all iterations may run side by side."""
         if not self.known or not self._is_shaped(self.loop.body):
             return False
+        if any(self.is_lane(c.next) for c in self.loop.carries):  # handed on, but by ways that not all go
+            return False
         alike = {a for a in self.written - self.loaded if self._is_stored_alike(a)}
         return self.program.order.is_free(self.loop, self.own | alike)
 
@@ -254,7 +256,7 @@ class Nest:
                     elif not self._is_shaped(then) or not self._is_shaped(orelse):
                         return False
                 case Alloc(shape=shape):
-                    if any(self.outside(Builder(), a) is None for a in shape) and node.out in self.lanes:
+                    if any(self.outside(Builder(), a, True) is None for a in shape) and node.out in self.lanes:
                         return False
                     if any(map(self.is_lane, shape)):
                         return False
@@ -384,29 +386,38 @@ class Nest:
         up = is_number(self.loop.step, 1)
         return self.indices.form(self.loop.lower) if up else self.indices.form(self.loop.upper).plus(Form({}, 1))
 
-    def outside(self, build: Builder, atom: Atom) -> Atom | None:
-        """An integer of the loop as it is in the first iterations of the loops in it, written before the loop."""
+    def outside(self, build: Builder, atom: Atom, always: bool = False) -> Atom | None:
+        """An integer of the loop in the first iterations of the loops in it, or `always`, written before the loop."""
         if not isinstance(atom, Var) or not self.places.within(self.places.places[atom].region, self.region):
             return atom
         if atom in self.lanes:
             return None
         node = self.definers.get(atom, self.places.places[atom].region.owner)
         if isinstance(node, For):
-            return self.outside(build, node.lower) if node.index is atom else None
+            return self.outside(build, node.lower) if node.index is atom and not always else None
         if isinstance(node, Let) and node.op in KNOWN:
-            args = [self.outside(build, a) for a in node.args]
+            args = [self.outside(build, a, always) for a in node.args]
             return None if None in args else build.let(node.op, *args, hint=atom.hint)  # type: ignore[arg-type]
         if isinstance(node, Dim):
             array, axis = self.axis_of(node.array, node.axis)
             made = self.definers.get(array)
-            return self.outside(build, made.shape[axis]) if isinstance(made, Alloc) else build.dim(array, axis)
+            if isinstance(made, Alloc):
+                return self.outside(build, made.shape[axis], always)
+            return build.dim(array, axis)
         return None
 
     def extents(self, build: Builder, array: Var) -> list[Atom]:
         """The extents of an array that the program makes, written before the loop."""
         made = self.places.places[array].node
         assert isinstance(made, Alloc)
-        return [e for a in made.shape if (e := self.outside(build, a)) is not None]
+        return [e for a in made.shape if (e := self._extent(build, a)) is not None]
+
+    def _extent(self, build: Builder, atom: Atom) -> Atom | None:
+        """An extent before the loop; where no array is made it may be negative there."""
+        found = self.outside(build, atom, True)
+        if found is None or self.indices.not_negative(atom):
+            return found
+        return build.let("maximum", found, integer(0))
 
     # -- estimates
 

@@ -364,7 +364,8 @@ class Scratch:
 
     def __init__(self, function: Function, indices: Indices) -> None:
         made = {n.out for n in nodes_of(function.body) if isinstance(n, Alloc)}
-        self.program = _Program(function, made.difference(function.results), indices)
+        seen = {indices.places.root(r) for r in function.results if isinstance(r, Var) and isinstance(r.type, Array)}
+        self.program = _Program(function, made - seen, indices)
         self.known: dict[tuple[Var, For], bool] = {}
 
     def is_own(self, array: Var, loop: For) -> bool:
