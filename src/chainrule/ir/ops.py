@@ -20,6 +20,7 @@ from chainrule.ir.nodes import Array, Scalar, Type
 __all__ = [
     "ARRAY_OPS",
     "BOOLEAN",
+    "CHEAP",
     "FLOATS",
     "PREDICATES",
     "evaluate",
@@ -47,6 +48,11 @@ PREDICATES = frozenset(
         "logical_not",
         "logical_xor",
     ]
+)
+# What costs no more than to keep a number and fetch it.
+CHEAP = PREDICATES.union(
+    ["add", "subtract", "multiply", "negative", "square", "absolute", "sign", "maximum", "minimum"],
+    ["cast", "where", "conjugate", "real", "imag"],
 )
 BOOLEAN = frozenset(["logical_and", "logical_or", "logical_not", "logical_xor"])
 MIXED = frozenset({"where", "ldexp", "power_log"})  # a test, an exponent, a number of times

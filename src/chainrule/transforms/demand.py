@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from chainrule.ir.build import INT, Builder, integer
 from chainrule.ir.nodes import Array, Atom, Carry, Dim, For, Incr, Let, Load, Node, Slice, Store, Var, View, While
-from chainrule.ir.ops import PREDICATES
+from chainrule.ir.ops import CHEAP
 from chainrule.transforms.indices import same
 from chainrule.transforms.mirror import Mirror
 from chainrule.transforms.places import Place, Region
@@ -27,8 +27,6 @@ from chainrule.transforms.residuals import Frame, Recording, Residuals, distance
 
 __all__ = ["Demand", "Plan"]
 
-_ARITHMETIC = ["add", "subtract", "multiply", "negative", "square", "absolute", "sign", "maximum", "minimum"]
-_CHEAP = PREDICATES.union(_ARITHMETIC, ["cast", "where", "conjugate", "real", "imag"])
 _MANY = 32  # iterations of a loop
 _NOTHING: frozenset[Var] = frozenset()
 
@@ -178,7 +176,7 @@ class Demand:
         return self.build.load(self.residuals.export(residual), *number, hint=var.hint)
 
     def _cheap(self, node: Let) -> bool:
-        return node.op in _CHEAP or node.out.type.dtype == "int64"
+        return node.op in CHEAP or node.out.type.dtype == "int64"
 
     def _recomputed(self, node: Let) -> Atom:
         values = self.all(node.args)

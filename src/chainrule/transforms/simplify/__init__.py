@@ -1,9 +1,9 @@
 """Making a program smaller and faster without changing what it computes, to the last bit.
 
 `simplify` makes loops of linear recursion (`recursion`), writes the ends of other recursions where they are called
-(`ends`) and runs the passes of this package, twice: what is known
-or computed twice goes (`fold`), and what nobody needs (`dead`); branches on one test are joined (`branches`), cells
-that a loop works on become scalars (`promote`), loops that hand an array over are joined (`fuse`), stores that are
+(`ends`) and runs the passes of this package, twice: what is known or computed twice goes (`fold`), and what nobody
+needs (`dead`); branches on one test are joined (`branches`) or hand on what they have computed (`handed`), cells that
+a loop works on become scalars (`promote`), loops that hand an array over are joined (`fuse`), stores that are
 overwritten go (`stores`), what does not change in a loop moves out (`hoist`). Results, exceptions, prints and what is
 written to the arguments stay what they are, in their order; not so where a program is in error: an index out of
 bounds in a load that nobody needs, or extents that do not fit. Arguments that are written to are taken not to share
@@ -23,6 +23,7 @@ from chainrule.transforms.simplify.branches import with_joined_branches
 from chainrule.transforms.simplify.dead import without_dead
 from chainrule.transforms.simplify.fold import folded
 from chainrule.transforms.simplify.fuse import fused
+from chainrule.transforms.simplify.handed import handed_on
 from chainrule.transforms.simplify.hoist import hoisted
 from chainrule.transforms.simplify.promote import promoted
 from chainrule.transforms.simplify.stores import without_overwritten
@@ -38,6 +39,7 @@ PASSES = (
     hoisted,
     fused,
     folded,
+    handed_on,
     without_overwritten,
     without_dead,
 )

@@ -1,6 +1,7 @@
 """One walk through a function: constants folded, common values shared, branches and loops that are known taken.
 
-What has been computed is looked for among the statements already written in this block and the blocks around it.
+What has been computed is looked for among the statements already written in this block and the blocks around it; what
+a branch merges, if another one on the same test does, is that.
 What a cell holds is known from the last load or store, until something that may write to it; a loop forgets at its
 start what it writes. A cell of a row, of a transpose or of a slice from a known start is named by the array itself.
 """
@@ -37,15 +38,15 @@ from chainrule.ir.nodes import (
     View,
     While,
 )
-from chainrule.ir.walk import defines, effects, reads, roots_of
+from chainrule.ir.walk import defines, effects, is_undef, reads, roots_of
 from chainrule.transforms.simplify.facts import Facts, Index, key, offset
+from chainrule.transforms.simplify.numbers import Numbers
 from chainrule.transforms.simplify.walk import Substitution, block_of, changed
 
 __all__ = ["folded"]
 
 _MOST_CELLS = 32  # of one array are remembered
 _ORDERS = frozenset({"less", "less_equal", "greater", "greater_equal"})
-_COMMUTING = frozenset({"add", "multiply", "equal", "not_equal", "logical_and", "logical_or"})
 
 
 def folded(function: Function) -> Function:
@@ -67,8 +68,10 @@ class _Folder(Substitution):
         self.written: dict[Var, Node] = {}  # what defines a variable
         self.shared: dict[object, Var] = {}  # what has been computed
         self.names: list[object] = []  # the keys of `shared` in their order
+        self.numbers = Numbers()
         self.cells: dict[Var, dict[object, tuple[Var, Index, Atom]]] = {}  # what is in memory, by root
         self.former = roots_of(function)
+        self.changing = {self.former[array] for node in function.body for array in effects(node)}
         self.roots = {p: p for p in function.params if isinstance(p.type, Array)}
 
     def atom(self, atom: Any) -> Any:
@@ -127,15 +130,19 @@ class _Folder(Substitution):
             if isinstance(v.type, Array):
                 self.roots[v] = self.roots[node.array] if isinstance(node, View) else v
 
-    def share(self, name: object, node: Node, out: Var) -> None:
+    def share(self, name: object, node: Node, out: Var) -> bool:
         """Write `node`, unless what it computes is there already."""
         found = self.shared.get(name)
         if found is None:
-            self.shared[name] = out
-            self.names.append(name)
+            self.register(name, out)
             self.emit(node)
         else:
             self.atoms[out] = found
+        return found is None
+
+    def register(self, name: object, out: Var) -> None:
+        self.shared[name] = out
+        self.names.append(name)
 
     def let(self, node: Let) -> None:
         op, args = node.op, self.all(node.args)
@@ -147,10 +154,9 @@ class _Folder(Substitution):
         if known is not None:
             self.atoms[node.out] = known
             return
-        names = [key(a) for a in args]
-        if op in _COMMUTING:
-            names.sort(key=hash)
-        self.share((op, *names, node.out.type), changed(node, op=op, args=args), node.out)
+        name = self.numbers.name(op, args, node.out.type)
+        if self.share(name, changed(node, op=op, args=args), node.out):
+            self.numbers.define(node.out, self.numbers.name(op, args, node.out.type, self.known))
 
     def cast(self, out: Var, value: Atom) -> Atom | None:
         known = not isinstance(value, Var) or value.type == out.type
@@ -200,6 +206,8 @@ class _Folder(Substitution):
         if found is None:
             self.remember(array, index, node.out)
             self.emit(changed(node, array=array, index=index))
+            if self.former[node.array] not in self.changing:
+                self.numbers.define(node.out, self.numbers.name("load", (array, *index), node.out.type, self.known))
         else:
             self.atoms[node.out] = found[2]
 
@@ -321,24 +329,34 @@ class _Folder(Substitution):
             self.visit(node.orelse)
             second = self.all(m.orelse for m in node.merges)
         self.forget(node)
-        merges = self.merged(node.merges, test, zip(first, second, strict=True))
+        inner = {v for n in (*then, *orelse) for v in defines(n)}
+        merges = self.merged(node.merges, test, zip(first, second, strict=True), inner)
         if then.nodes or orelse.nodes or merges:
             self.rebuilt(node, test=test, then=then, orelse=orelse, merges=merges)
 
-    def merged(self, merges: Sequence[Merge], test: Atom, pairs: Iterable[tuple[Atom, Atom]]) -> list[Merge]:
-        """The merges that are needed: of what differs, and once."""
-        left: dict[object, Merge] = {}
+    def merged(
+        self, merges: Sequence[Merge], test: Atom, pairs: Iterable[tuple[Atom, Atom]], inner: set[Var]
+    ) -> list[Merge]:
+        """The merges that are needed: of what differs, and once; the branches define `inner`."""
+        left: list[Merge] = []
         for m, (then, orelse) in zip(merges, pairs, strict=True):
-            name = key(then), key(orelse)
+            made = m if m.then is then and m.orelse is orelse else Merge(m.out, then, orelse)
+            name = self.numbers.choice(test, made)
             if key(self.atom(m.then)) == key(self.atom(m.orelse)):
                 self.atoms[m.out] = self.atom(m.then)
+            elif is_undef(then) and orelse not in inner:
+                self.atoms[m.out] = orelse
+            elif is_undef(orelse) and then not in inner:
+                self.atoms[m.out] = then
             elif (then, orelse) == (TRUE, FALSE):
                 self.atoms[m.out] = test
-            elif name in left:
-                self.atoms[m.out] = left[name].out
+            elif name in self.shared:
+                self.atoms[m.out] = self.shared[name]
             else:
-                left[name] = m if m.then is then and m.orelse is orelse else Merge(m.out, then, orelse)
-        return list(left.values())
+                left.append(made)
+                self.register(name, m.out)
+                self.numbers.merge(test, made)
+        return left
 
     def steady(self, carries: Sequence[Carry]) -> list[Carry]:
         """The carries that change; the others are what they were before the loop."""
