@@ -229,6 +229,121 @@ def test_merges_that_are_not_needed() -> None:
         assert sum(len(n.merges) for n in nodes_of(g.body) if isinstance(n, If)) == 1
 
 
+def test_branches_that_compute_the_same_are_one() -> None:
+    def build(b: Builder, x: Var, y: Var) -> Var:
+        test, total = b.let("less", x, y), y
+        for _ in range(2):
+            z, _w = branch(
+                b,
+                test,
+                lambda: [raw(b, "add", raw(b, "multiply", x, y), x), y],
+                lambda: [raw(b, "add", raw(b, "multiply", y, x), y), y],
+            )
+            total = b.let("add", b.let("exp", z), total)
+        return total
+
+    for args in ((1.0, 2.0), (2.0, 1.0)):
+        g = same(scalars(build), lambda args=args: args)  # type: ignore[misc]
+        assert count(g, If) == 1
+        assert show(g).count("exp") == 1
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_branches_that_load_the_same(written: bool) -> None:
+    a, b = Var("a", VECTOR), Builder()
+    test, values = b.let("less", b.load(a, integer(0)), constant(1.0)), []
+    for _ in range(2):
+        values += branch(b, test, lambda: [b.load(a, integer(1))], lambda: [constant(2.0)])
+        loop(b, integer(0), b.dim(a, 0), lambda i: b.store(a, (i,), values[0]) if written else ())
+    function = finish("f", [a], b, *values)
+    for first in (0.5, 1.5):
+        g = same(function, lambda first=first: (np.array([first, 3.0]),))  # type: ignore[misc]
+        assert count(g, If) == 1 + written
+
+
+def handing(b: Builder, x: Var, y: Var, again: str = "sin", side: int = 0) -> Var:
+    """A branch computes a sine, and a later one on the same test, which needs its result, computes it again."""
+    test = b.let("less", x, y)
+    (z,) = branch(b, test, lambda: [b.let("add", b.let("sin", x), y)], lambda: [y])
+
+    def second() -> list[Var]:
+        return [b.let("multiply", z, b.let("cos", raw(b, again, x)))]
+
+    (w,) = branch(b, test, *(second, lambda: [z])[:: 1 - 2 * side])
+    (v,) = branch(b, b.let("less", w, x), lambda: [b.let("multiply", raw(b, again, x), w)], lambda: [w])
+    return b.let("add", v, b.let("exp", w))
+
+
+@pytest.mark.parametrize(("again", "side", "left"), [("sin", 0, 2), ("sin", 1, 3), ("exp", 0, 3), ("square", 0, 3)])
+def test_a_branch_gets_what_another_one_on_its_test_has(again: str, side: int, left: int) -> None:
+    for args in ((1.0, 2.0), (2.0, 1.0)):
+        g = same(scalars(lambda b, x, y: handing(b, x, y, again, side)), lambda args=args: args)  # type: ignore[misc]
+        found = show(g)
+        assert found.count("sin(") + (again != "sin") * found.count(f" {again}(x") == left
+
+
+def test_what_a_branch_merges_is_handed_on_as_it_is() -> None:
+    """The second branch knows what it is given by its number on this side; it may be inside of others."""
+
+    def build(b: Builder, x: Var, y: Var) -> Var:
+        test = b.let("less", x, y)
+        root, slope = branch(
+            b,
+            test,
+            lambda: [r := b.let("sqrt", x), b.let("multiply", b.let("sin", r), y)],
+            lambda: [Undef(FLOAT), y],
+        )
+
+        def inner() -> list[Var]:
+            return branch(b, test, lambda: [b.let("add", slope, b.let("sin", root))], lambda: [slope])
+
+        return branch(b, b.let("less", slope, constant(1.5)), inner, lambda: [x])[0]
+
+    for args in ((1.0, 2.0), (2.0, 1.0)):
+        g = same(scalars(build), lambda args=args: args)  # type: ignore[misc]
+        assert show(g).count("sin(") == 1
+
+
+def test_a_value_from_before_a_branch_that_is_undefined_on_its_other_side() -> None:
+    def build(b: Builder, x: Var, y: Var) -> Var:
+        test = b.let("less", x, y)
+        e = b.let("exp", x)
+        (z,) = branch(b, test, lambda: [e], lambda: [Undef(FLOAT)])
+        (w,) = branch(b, test, lambda: [b.let("add", z, x)], lambda: [y])
+        return w
+
+    for args in ((1.0, 2.0), (2.0, 1.0)):
+        g = same(scalars(build), lambda args=args: args)  # type: ignore[misc]
+        assert sum(len(n.merges) for n in nodes_of(g.body) if isinstance(n, If)) == 1
+
+
+@pytest.mark.parametrize(("between", "left"), [("after", 1), ("ahead", 1), ("needed", 2), ("written", 2), ("raise", 2)])
+def test_branches_on_one_test_are_joined(between: str, left: int) -> None:
+    """What stands between them reads the first, or not; then it is before or after both."""
+    a, x, b = Var("a", VECTOR), Var("x", FLOAT), Builder()
+    test = b.let("less", x, constant(1.0))
+
+    def first() -> list[Var]:
+        if between == "raise":
+            b.emit(Check(b.let("less", constant(0.0), x), "ValueError", ("small", x)))
+        return [b.let("sin", x)]
+
+    (z,) = branch(b, test, first, lambda: [x])
+    e = b.let("exp", z if between in ("after", "needed") else x)
+    loaded = b.load(a, integer(0))
+
+    def second() -> list[Var]:
+        if between == "written":
+            b.store(a, (integer(0),), x)
+        return [b.let("add", z, e if between in ("ahead", "needed") else x)]
+
+    (w,) = branch(b, test, second, lambda: [z])
+    function = finish("f", [a, x], b, b.let("multiply", b.let("multiply", e, loaded), w))
+    for value in (0.5, 1.5, -1.0):
+        g = same(function, lambda value=value: (np.array([3.0]), value))  # type: ignore[misc]
+        assert count(g, If) == left
+
+
 def test_arrays_of_a_known_branch() -> None:
     a, b = Var("a", VECTOR), Builder()
 
