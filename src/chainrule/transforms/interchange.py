@@ -16,7 +16,7 @@ import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from chainrule.ir.build import FALSE, TRUE, Builder, integer
-from chainrule.ir.nodes import Alloc, Array, Atom, Block, Const, Dim, For, Function, Incr, Let, Load, Node, Store, Var
+from chainrule.ir.nodes import Alloc, Array, Atom, Block, Dim, For, Function, Incr, Let, Load, Node, Store, Var
 from chainrule.ir.walk import Renaming, defines, nodes_of, reads
 from chainrule.transforms.abreast import PAD, Rooms, Strips
 from chainrule.transforms.dependence import inner_reads
@@ -40,6 +40,7 @@ def interchanged(function: Function, strip: int = _STRIP, many: int = _MANY) -> 
 
     Examples
     --------
+    >>> from chainrule.ir.build import INT
     >>> from chainrule.ir.show import show
     >>> b, c = Var("b", Array("float64", 2)), Var("c", Array("float64", 1))
     >>> outer, inner, j, k = Builder(), Builder(), Var("j", INT), Var("k", INT)
@@ -48,14 +49,15 @@ def interchanged(function: Function, strip: int = _STRIP, many: int = _MANY) -> 
     >>> loop = For(j, integer(0), integer(64), integer(1), outer.block)
     >>> print(show(interchanged(Function("f", (b, c), Block([loop]), ()))))
     f(b: float64[:,:], c: float64[:])
-        for start in range(0, 64, 256):
-            trips = subtract(64, start)
-            t = minimum(trips, 256)
+        for strip in range(0, 1, 1):
+            t = multiply(strip, 256)
+            t_2 = subtract(64, t)
+            trips = minimum(t_2, 256)
             for k in range(0, 9, 1):
-                for k_2 in range(0, t, 1):
-                    j = add(start, k_2)
-                    t_2 = b[k, j]
-                    c[j] += t_2
+                for k_2 in range(0, trips, 1):
+                    j = add(t, k_2)
+                    t_3 = b[k, j]
+                    c[j] += t_3
         return
     """
     worker = _Interchanger(function, strip, many)

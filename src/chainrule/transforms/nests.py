@@ -334,6 +334,7 @@ class Nest:
         array, index = self.cells[node]
         axis = self.axis(node)
         fixed = isinstance(node, Load) and self.places.memory(array) not in self.written and array not in self.definers
+        fixed = fixed and self.indices.not_negative(self.loop.index)
         return axis if fixed and axis is not None and axis < len(index) - 1 else None
 
     def _is_reread(self, node: Access, index: Sequence[Atom]) -> bool:
