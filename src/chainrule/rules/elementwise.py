@@ -44,12 +44,6 @@ pairs, positive_pairs = interval(-2, 2, 2), interval(0.1, 3, 2)
 
 # -- arithmetic ---------------------------------------------------------------------------------------
 
-
-def _quotient_slope(z: Any, x: Any, y: Any) -> Any:
-    """-z / y; in programs, where x has a slope too, by what that is: a division costs several products."""
-    return -z * divide(1, y) if is_symbol(x) and is_symbol(y) else divide(-z, y)
-
-
 add = elementwise("add", np.add, 1, 1, samples=pairs)
 subtract = elementwise("subtract", np.subtract, 1, -1, samples=pairs)
 multiply = elementwise("multiply", np.multiply, lambda z, x, y: y, lambda z, x, y: x, samples=pairs)
@@ -58,7 +52,7 @@ divide = elementwise(
     np.divide,
     # A traced zero of Python's would raise in an operator.
     lambda z, x, y: divide(1, y) if isinstance(y, Tracer) else 1 / y,
-    lambda z, x, y: _quotient_slope(z, x, y) if isinstance(y, Tracer) else -z / y,
+    lambda z, x, y: divide(-z, y) if isinstance(y, Tracer) else -z / y,
     samples=positive_pairs,
 )
 negative = elementwise("negative", np.negative, -1, samples=real)
