@@ -425,6 +425,7 @@ class _Lane(_Plain):
         self.builder.line = strips.nest.loop.line
         self.sums: dict[Carry, tuple[Var, Atom]] = {}  # of the loop -> what it is in the run, and before
         self.totals: list[tuple[Incr, Carry]] = []
+        self.again: set[Var] = set()  # what is the same for all, and cast again
         self.perhaps: set[Incr] = set()  # those of which it may be that no iteration comes to them
 
     def write(self, build: Builder) -> None:
@@ -495,7 +496,11 @@ class _Lane(_Plain):
             if plan.makers.get(var) is not self.run and carry not in self.sums:
                 param = self.new(var)
                 self.sums[carry] = param, self.strips.renaming.atom(var)
-        elif var in self.atoms or isinstance(nest.definers.get(var), View):
+        elif isinstance(node := nest.definers.get(var), Let) and node.op == "cast" and nest.is_same(var):
+            if var not in self.again:  # in the run, a whole exponent shows
+                self.again.add(var)
+                self.builder.emit(self.node(node))
+        elif var in self.atoms or isinstance(node, View):
             pass
         elif var is nest.loop.index:
             self.atom(var)
