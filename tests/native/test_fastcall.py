@@ -1,102 +1,113 @@
-"""A call from Python: whatever the arrays are like, compiled code sees what the user's function would."""
+"""The short road gives what the function itself does, and takes nothing but the kinds that its program is for."""
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import ArgumentError, UnsupportedError
+from chainrule.native.fastcall import MISS
+from chainrule.native.jit import Jitted
 
 
-def weighted(x: Any, scale: Any) -> Any:
-    total = 0.0
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            total += (1.0 + i + 10.0 * j) * x[i, j] * scale
-    return total
+class Pair(NamedTuple):
+    first: Any
+    second: Any
 
 
-def checked(x: Any) -> Any:
-    if x[0] < 0.0:
-        raise ValueError("negative")
-    return x[0] * x[1]
+@dataclasses.dataclass
+class Point:
+    x: Any
+    y: Any
 
 
-gradient = cr.jit(cr.grad(weighted))
-VALUES = np.arange(6.0).reshape(2, 3) + 1.0
-EXPECTED = 2.0 * (1.0 + np.arange(2)[:, None] + 10.0 * np.arange(3))
+@dataclasses.dataclass
+class Place(Point):
+    pass
 
 
-def unaligned(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    made = np.frombuffer(bytearray(x.nbytes + 1), np.uint8)[1:].view(x.dtype).reshape(x.shape)
-    made[...] = x
-    return made
+def first(x: Any, how: str = "plain") -> Any:
+    """The sum of the first two parts of `x`."""
+    if isinstance(x, dict):
+        total = x["x"] + x["y"]
+    elif isinstance(x, Point):
+        total = x.x + x.y
+    else:
+        total = x[0] + x[1]
+    return -total if how == "negative" else total
 
 
-def read_only(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    made = x.copy()
-    made.flags.writeable = False
-    return made
+def nested(x: Any) -> Any:
+    return x[0][0] * x[1]["a"][0] + x[2].x, x[1]["a"][1]
 
 
-class Own(np.ndarray[Any, Any]):
-    """A subclass that changes nothing."""
+def chosen(f: Any, x: float) -> Any:
+    return f(x)
 
 
-LAYOUTS = {
-    "rows": np.copy,
-    "columns": np.asfortranarray,
-    "every second": lambda x: np.repeat(x, 2, axis=1)[:, ::2],
-    "backwards": lambda x: x[::-1, ::-1].copy()[::-1, ::-1],
-    "read-only": read_only,
-    "unaligned": unaligned,
-    "a subclass": lambda x: x.view(Own),
-}
+vector, single = np.array([1.5, 2.5, 4.0]), np.float32(2.0)
+point = Point(vector, 1.0)
+# Arguments, and others of the same number that are of another kind.
+CALLS: dict[str, tuple[Any, tuple[Any, ...], list[tuple[Any, ...]]]] = {
+    "a tuple": (first, ((1.0, 2.0),), [([1.0, 2.0],), (Pair(1.0, 2.0),), ((1.0, 2),), ((1.0, 2.0, 3.0),)]),
+    "a list": (first, ([1.0, 2],), [((1.0, 2),), ([1.0, 2.0],), ([1.0, 2, 3],)]),
+    "a dict": (first, ({"x": 1.0, "y": 2.0},), [({"y": 1.0, "x": 2.0},), ({"x": 1.0, "y": 2.0, "z": 3.0},)]),
+    "a named tuple": (first, (Pair(1.0, vector),), [((1.0, vector),), (Pair(1.0, vector[:1]),)]),
+    "a record": (first, (Point(True, single),), [(Place(True, single),), (Point(1, single),)]),
+    "a text": (first, ((1.0, 2.0), "negative"), [((1.0, 2.0), "plain")]),
+    "a function": (chosen, (np.sin, 0.5), [(np.cos, 0.5)]),
+    "a nest": (nested, (((2.0,), {"a": [vector, 3]}, point),), [(((2.0,), {"a": [vector, 3.0]}, point),)]),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_is_read_as_it_is(layout: str) -> None:
-    x = LAYOUTS[layout](VALUES)
-    gradient(VALUES, 2.0)  # from here on there is a short road
-    for _ in range(2):
-        np.testing.assert_array_equal(gradient(x, 2.0), EXPECTED)
-        np.testing.assert_array_equal(x, VALUES)
+def equal(made: Any, expected: Any) -> None:
+    made, expected = ([*r] if isinstance(r, tuple) else [r] for r in (made, expected))
+    for a, b in zip(made, expected, strict=True):
+        np.testing.assert_allclose(a, b, 1e-14)
 
 
-def test_other_kinds_take_other_programs() -> None:
-    gradient(VALUES, 2.0)
-    for x, scale, dtype in ((VALUES.astype(np.float32), 2.0, np.float32), (VALUES.astype(int), 2, np.float64)):
-        made = gradient(x, scale)
-        np.testing.assert_array_equal(made, EXPECTED)
-        assert made.dtype == dtype
-    np.testing.assert_array_equal(gradient(VALUES[:1], np.float64(2.0)), EXPECTED[:1])
-    np.testing.assert_array_equal(gradient(VALUES, 2.0), EXPECTED)
+def short(f: Jitted, args: tuple[Any, ...]) -> Any:
+    assert f._fast is not None
+    return f._fast(args)
 
 
-@pytest.mark.parametrize("kind", [np.ma.array, lambda x: x.view(np.matrix)])
-def test_what_only_looks_like_an_array_is_refused(kind: Any) -> None:
-    gradient(VALUES, 2.0)
-    with pytest.raises(ArgumentError, match=r"argument 0 is a .*: pass np.asarray"):
-        gradient(kind(VALUES), 2.0)
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_is_short_for_its_kinds_only(name: str) -> None:
+    plain, args, others = CALLS[name]
+    f = cr.jit(plain, cache=False)
+    for other in others:
+        f(*args)
+        equal(short(f, args), plain(*args))
+        assert short(f, other) is MISS
+        equal(f(*other), plain(*other))
 
 
-def test_what_only_looks_like_an_array_is_refused_outside_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(globals(), "OUTSIDE", VALUES[0])
-    scaled = cr.jit(lambda x: OUTSIDE[0] * x)  # noqa: F821
-    assert scaled(2.0) == 2.0
-    monkeypatch.setitem(globals(), "OUTSIDE", np.ma.array(VALUES[0]))
-    with pytest.raises(UnsupportedError, match="'OUTSIDE' is a MaskedArray"):
-        scaled(2.0)
+def test_arrays_in_containers_are_handed_on_contiguous() -> None:
+    f = cr.jit(first, cache=False)
+    f((vector, vector))
+    strided = np.arange(6.0)[::2]
+    equal(short(f, ((strided, vector),)), strided + vector)
 
 
-def test_wrong_arguments_and_errors_of_the_program() -> None:
-    product = cr.jit(checked)
-    assert product(np.array([2.0, 3.0])) == 6.0
-    with pytest.raises(ValueError, match="negative"):
-        product(np.array([-2.0, 3.0]))
-    with pytest.raises(ArgumentError):
-        product(object())
-    assert product(np.array([2.0, 5.0])) == 10.0
+MODES = {"sum": np.add, "product": np.multiply}
+SHIFTS = [1.0, 2.0]
+
+
+def moded(x: tuple[float, float], mode: str) -> Any:
+    return MODES[mode](x[0], x[1]) + len(SHIFTS)
+
+
+def test_what_the_program_was_built_on_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = cr.jit(moded, cache=False)
+    assert f((2.0, 3.0), "product") == short(f, ((2.0, 3.0), "product")) == 8.0
+    monkeypatch.setitem(MODES, "product", np.subtract)
+    assert short(f, ((2.0, 3.0), "product")) is MISS
+    assert f((2.0, 3.0), "product") == 1.0
+    monkeypatch.setitem(MODES, "quotient", np.divide)
+    assert f((2.0, 3.0), "product") == 1.0
+    monkeypatch.setattr(f"{__name__}.SHIFTS", [1.0])
+    assert short(f, ((2.0, 3.0), "product")) is MISS
+    assert f((2.0, 3.0), "product") == 0.0

@@ -18,10 +18,10 @@ from chainrule.frontends.outside import KNOWN, NO_ARRAYS
 from chainrule.frontends.program import ArrayKind, NumberKind, RecordKind, StaticKind
 from chainrule.ir.estimate import Size
 
-__all__ = ["Structure", "is_traced", "nest", "signature", "size_of"]
+__all__ = ["SCALARS", "Structure", "is_traced", "nest", "signature", "size_of"]
 
 _DTYPES = {np.dtype(t): t for t in ("float64", "float32", "int64", "bool", "complex128", "complex64")}
-_SCALARS: dict[type, NumberKind] = {
+SCALARS: dict[type, NumberKind] = {
     float: NumberKind("float64", True),
     int: NumberKind("int64", True),
     bool: NumberKind("bool", True),
@@ -37,7 +37,7 @@ def signature(value: Any, flat: list[Any], name: Any) -> Any:
 
     `name` is what the argument is called, for a part of it a pair of the whole's and its key or ``.field``.
     """
-    kind = _SCALARS.get(value.__class__)
+    kind = SCALARS.get(value.__class__)
     if kind is not None:
         flat.append(value)
         return kind

@@ -1,8 +1,9 @@
 """The short road of a call: one generated function that tests the arguments and runs the program.
 
-For arguments that are numbers and arrays only. It tests classes, dtypes and extents of 1 by identity and equality,
-then the guards, copies arrays that are not contiguous or not writable, and hands all to the compiled program, which
-trusts it. Whatever does not fit answers `MISS`, and the call takes the general road.
+For arguments that are numbers and arrays, containers and records of them, and what is built in. It tests classes,
+dtypes and extents of 1 by identity and equality, then the guards, copies arrays that are not contiguous or not
+writable, and hands all to the compiled program, which trusts it. Whatever does not fit answers `MISS`, and the call
+takes the general road.
 """
 
 from __future__ import annotations
@@ -13,17 +14,14 @@ from typing import Any
 import numpy as np
 
 from chainrule.frontends.joins import leaves
-from chainrule.frontends.program import ArrayKind, NumberKind
+from chainrule.frontends.program import ArrayKind, NumberKind, RecordKind, StaticKind
 from chainrule.frontends.values import ArrayRef, Number, kind_of
+from chainrule.native.arguments import SCALARS
 
 __all__ = ["MISS", "fast_call"]
 
 MISS = object()
-_CLASSES: dict[NumberKind, type] = {
-    NumberKind("float64", True): float,
-    NumberKind("int64", True): int,
-    NumberKind("float64", False): np.float64,
-}
+_CLASSES = {kind: cls for cls, kind in SCALARS.items()}
 
 
 def fast_call(key: Any, program: Any, run: Callable[..., Any]) -> Callable[[tuple[Any, ...]], Any] | None:
@@ -33,25 +31,16 @@ def fast_call(key: Any, program: Any, run: Callable[..., Any]) -> Callable[[tupl
         return None
     space: dict[str, Any] = {"ndarray": np.ndarray, "run": run, "MISS": MISS}
     names = [f"a{k}" for k in range(len(kinds))]
-    tests = []
+    parts: list[str] = []
+    tests: list[str] = []
     for name, kind in zip(names, kinds, strict=True):
-        if isinstance(kind, ArrayKind):
-            if kind.source is not None:
-                return None
-            tests += _array_tests(name, kind, space)
-        elif kind in _CLASSES:
-            space[f"{name}_class"] = _CLASSES[kind]
-            tests.append(f"{name}.__class__ is {name}_class")
-        else:
+        found = _tests(name, name, kind, space, parts)
+        if found is None:
             return None
+        tests += found
     for k, guard in enumerate(program.guards):
-        if guard.kind not in ("is", "=="):
-            return None
         space[f"get{k}"], space[f"expected{k}"] = guard.get, guard.expected
-        if guard.kind == "is":
-            tests.append(f"get{k}() is expected{k}")
-        else:
-            tests.append(f"(g := get{k}()) == expected{k} and g.__class__ is expected{k}.__class__")
+        tests.append(_GUARDS.get(guard.kind, "get{k}().__class__ is expected{k}").format(k=k))
     hidden = []
     for k, capture in enumerate(program.captures):
         test = _capture_test(f"c{k}", capture, space)
@@ -66,7 +55,7 @@ def fast_call(key: Any, program: Any, run: Callable[..., Any]) -> Callable[[tupl
         return None
     copies = "".join(
         f"    if not {name}.flags.carray:\n        {name} = {name}.copy()\n"
-        for name in (*names, *hidden)
+        for name in (*parts, *hidden)
         if f"{name}_dtype" in space
     )
     text = f"""
@@ -77,7 +66,7 @@ def fast(args):
             return MISS
     except (TypeError, ValueError, LookupError, AttributeError):
         return MISS
-{copies}    made = run({", ".join([*names, *hidden])})
+{copies}    made = run({", ".join([*parts, *hidden])})
     return {result}
 """
     exec(text, space)
@@ -85,9 +74,54 @@ def fast(args):
     return made
 
 
-def _array_tests(name: str, kind: ArrayKind, space: dict[str, Any]) -> list[str]:
+_GUARDS = {
+    "is": "get{k}() is expected{k}",
+    "==": "(g := get{k}()) == expected{k} and g.__class__ is expected{k}.__class__",
+    "len": "isinstance(g := get{k}(), (tuple, list)) and len(g) == expected{k}",
+    "keys": "isinstance(g := get{k}(), dict) and tuple(g) == expected{k}",
+}
+
+
+def _tests(name: str, value: str, kind: Any, space: dict[str, Any], parts: list[str]) -> list[str] | None:
+    """What tests that the expression `value` is of a kind, and gives `name` to it; numbers and arrays join `parts`."""
+    match kind:
+        case ArrayKind(source=None):
+            parts.append(name)
+            return _array_tests(name, value, kind, space)
+        case NumberKind() if kind in _CLASSES:
+            parts.append(name)
+            space[f"{name}_class"] = _CLASSES[kind]
+            return [f"({value}).__class__ is {name}_class"]
+        case StaticKind(value=str() as text):
+            space[f"{name}_text"] = text
+            return [f"({value}).__class__ is {name}_text.__class__", f"{name} == {name}_text"]
+        case StaticKind(value=built):
+            space[f"{name}_value"] = built
+            return [f"({value}) is {name}_value"]
+        case ("tuple" | "list" as cls, *items):
+            tests = [f"({value}).__class__ is {cls}", f"len({name}) == {len(items)}"]
+            keyed = [(f"[{k}]", item) for k, item in enumerate(items)]
+        case ("dict", *items):
+            space[f"{name}_keys"] = tuple(k for k, _ in items)
+            tests = [f"({value}).__class__ is dict", f"tuple({name}) == {name}_keys"]
+            keyed = [(f"[{name}_keys[{k}]]", item) for k, (_, item) in enumerate(items)]
+        case RecordKind(cls=cls, fields=fields):
+            space[f"{name}_class"] = cls
+            tests = [f"({value}).__class__ is {name}_class"]
+            keyed = [(f".{field}", item) for field, item in fields]
+        case _:
+            return None
+    for k, (place, item) in enumerate(keyed):
+        found = _tests(f"{name}_{k}", f"{name}_{k} := {name}{place}", item, space, parts)
+        if found is None:
+            return None
+        tests += found
+    return tests
+
+
+def _array_tests(name: str, value: str, kind: ArrayKind, space: dict[str, Any]) -> list[str]:
     space[f"{name}_dtype"] = np.dtype(kind.dtype)
-    tests = [f"{name}.__class__ is ndarray", f"{name}.dtype is {name}_dtype"]
+    tests = [f"({value}).__class__ is ndarray", f"{name}.dtype is {name}_dtype"]
     return tests + _extent_tests(name, kind.ones)
 
 
