@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chainrule.ir.build import INT, Builder, constant, integer
+from chainrule.ir.build import INT, TRUE, Builder, constant, integer
 from chainrule.ir.nodes import (
     Alloc,
     Array,
@@ -425,11 +425,13 @@ class _Lane(_Plain):
         self.builder.line = strips.nest.loop.line
         self.sums: dict[Carry, tuple[Var, Atom]] = {}  # of the loop -> what it is in the run, and before
         self.totals: list[tuple[Incr, Carry]] = []
+        self.outside = Builder()
         self.again: set[Var] = set()  # what is the same for all, and cast again
         self.perhaps: set[Incr] = set()  # those of which it may be that no iteration comes to them
 
     def write(self, build: Builder) -> None:
         nest, ends = self.nest, dict[Carry, Var]()
+        self.outside = build
         for node in self.run.nodes:
             for v in needs(nest, node):
                 if v is not nest.loop.index:
@@ -456,7 +458,34 @@ class _Lane(_Plain):
             else:
                 build.emit(added)
 
+    def _early(self, branch: If) -> If:
+        """`branch` without what it fetches for all iterations alike, which is fetched before the run if it is there."""
+        inner = {v for b in (branch.then, branch.orelse) for n in b for v in defines(n)}
+        nodes = [n for b in (branch.then, branch.orelse) for n in b if isinstance(n, Load)]
+        fetched = [n for n in nodes if self._is_fetched_early(n, inner)]
+        for node in fetched:
+            array, index = _Plain.cell(self, node)
+            ends = [self.outside.dim(array, k) for k in range(len(index))]
+            test: Atom = TRUE
+            for i, end in zip(index, ends, strict=True):
+                test = self.outside.let("logical_and", test, self.outside.let("less", i, end))
+            there, here = Var(node.out.hint, node.out.type), Var(node.out.hint, node.out.type)
+            merges = [Merge(here, there, constant(0, node.out.type.dtype))]
+            load = Load(there, array, index, line=node.line)
+            self.outside.emit(If(test, Block([load]), Block(), merges, line=node.line))
+            self.atoms[node.out] = here
+        then, orelse = (Block([n for n in b if n not in fetched]) for b in (branch.then, branch.orelse))
+        return dataclasses.replace(branch, then=then, orelse=orelse) if fetched else branch
+
+    def _is_fetched_early(self, node: Load, inner: set[Var]) -> bool:
+        nest = self.nest
+        array, index = nest.cells[node]
+        fixed = nest.places.memory(array) not in nest.written and inner.isdisjoint(index) and array not in nest.definers
+        return fixed and nest.is_same(node.out) and all(map(nest.indices.not_negative, index))
+
     def _statement(self, node: Node) -> None:
+        if isinstance(node, If) and self.nest.is_lane(node.test):
+            node = self._early(node)
         if self.nest.is_total(node):
             self._total(node, self.atom(node.value))  # type: ignore[attr-defined, arg-type]
             return

@@ -25,6 +25,7 @@ from chainrule.transforms.nests import KNOWN, Nest, Program
 from chainrule.transforms.places import Place, Places
 from chainrule.transforms.residuals import distance
 from chainrule.transforms.simplify.walk import Substitution, block_of, inside, touching
+from chainrule.transforms.sink import sunk
 
 __all__ = ["interchanged"]
 
@@ -32,6 +33,7 @@ _STRIP = 256
 _BUDGET = 16384  # cells of all tables: half of a second-level cache of 256 kB
 _FEWEST = 16  # iterations of a strip
 _MANY = 8  # iterations over j from which on it is worth it
+_FAR, _FARTHER = 4, 16  # what it costs to reach a cell in another row, if the loops inside are slow or not
 _FEW = 256  # iterations of an inner loop that is better as it is from here on
 
 
@@ -60,19 +62,27 @@ def interchanged(function: Function, strip: int = _STRIP, many: int = _MANY) -> 
                     c[j] += t_3
         return
     """
-    worker = _Interchanger(function, strip, many)
-    body = worker.block(function.body)
-    if body is function.body:
+    flat, former = sunk(function, lambda loop: True)
+    if former:
+        wanted = {former[n] for n in _Interchanger(flat, strip, many).chosen() if n in former}
+        flat, former = sunk(function, wanted.__contains__)
+    worker = _Interchanger(flat, strip, many, former)
+    body = worker.block(flat.body)
+    if body is flat.body:
         return function
     return dataclasses.replace(function, body=Block([*worker.rooms.nodes(), *body.nodes]))
 
 
 class _Interchanger:
-    """Goes through a function; `rooms` are the rows and tables that its strips need."""
+    """Goes through a function; `rooms` are the rows and tables that its strips need, `former` what loops once were."""
 
-    def __init__(self, function: Function, strip: int, many: int) -> None:
+    def __init__(self, function: Function, strip: int, many: int, former: Mapping[For, For] | None = None) -> None:
         self.program, self.many = Program(function), many
-        self.rooms = Rooms(strip, _BUDGET)
+        self.rooms, self.former = Rooms(strip, _BUDGET), former or {}
+
+    def chosen(self) -> list[For]:
+        """The loops that are to run side by side."""
+        return [n for n in _loops(self.program.function.body) if self._is_chosen(n)]
 
     @functools.cached_property
     def kept(self) -> dict[Var, list[Node]]:
@@ -199,7 +209,8 @@ class _Group:
         strips = Builder()
         strips.line = node.line
         self.writers[node].write(strips, self.shapes[node], self.strip)
-        (plain,) = _Widened(self.wide).block(Block([node])).nodes if self.wide else [node]
+        former = self.owner.former.get(node, node)
+        (plain,) = _Widened(self.wide).block(Block([former])).nodes if self.wide else [former]
         return [*before, *versions(self.test, strips.block.nodes, plain)]  # type: ignore[arg-type]
 
     def _widened(self, node: Alloc) -> list[Node]:
@@ -286,7 +297,7 @@ def _cost(nest: Nest, kept: Collection[Var]) -> int | None:
     }
     far = sum(nest.weight(n) for n in cells if n not in near)
     tiles = sum(nest.weight(n) for n in cells if n in nest.strided)
-    if 4 * far > work or not _gains(nest):
+    if (_FAR if _is_slow(nest) else _FARTHER) * far > work or not _gains(nest):
         return None
     return far + tiles
 
