@@ -425,6 +425,7 @@ class _Lane(_Plain):
         self.builder.line = strips.nest.loop.line
         self.sums: dict[Carry, tuple[Var, Atom]] = {}  # of the loop -> what it is in the run, and before
         self.totals: list[tuple[Incr, Carry]] = []
+        self.places: dict[int, Atom] = {}
         self.outside = Builder()
         self.again: set[Var] = set()  # what is the same for all, and cast again
         self.perhaps: set[Incr] = set()  # those of which it may be that no iteration comes to them
@@ -441,7 +442,7 @@ class _Lane(_Plain):
         values = [self._fetch(a) if isinstance(a, Var) else a for _, a in self.run.puts]
         for (v, _), value in zip(self.run.puts, values, strict=True):
             row, place = self.strips.rows[self.strips.plan.rows[v]]
-            self.builder.store(row, [self.builder.let("add", self.counter, integer(place))], value)
+            self.builder.store(row, [self._place(place)], value)
         outer, carries = self.strips.renaming, [c for _, c in self.totals]
         for chain, (param, init) in self.sums.items():
             end = ends[chain]
@@ -541,9 +542,14 @@ class _Lane(_Plain):
             self.builder.emit(self.node(node))
         elif var in plan.rows:
             row, place = self.strips.rows[plan.rows[var]]
-            cell = self.builder.let("add", self.counter, integer(place))
-            self.atoms[var] = self.builder.load(row, cell, hint=var.hint)
+            self.atoms[var] = self.builder.load(row, self._place(place), hint=var.hint)
         return self.atoms.get(var, var)
+
+    def _place(self, start: int) -> Atom:
+        """The iteration's cell of the row that begins at `start`."""
+        if start not in self.places:
+            self.places[start] = self.builder.let("add", self.counter, integer(start))
+        return self.places[start]
 
     def cell(self, node: Access) -> tuple[Var, tuple[Atom, ...]]:
         array, index = self.nest.cells[node]
