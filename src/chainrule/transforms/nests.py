@@ -108,14 +108,13 @@ class Nest:
         self.cells: dict[Access, tuple[Var, tuple[Atom, ...]]] = {}
         self.written: set[Var] = set()  # memory
         self.loaded: set[Var] = set()
-        self.known = True
         for node in self.nodes:
-            self._enter(node)
+            if isinstance(node, (Load, Store, Incr)):
+                self._enter(node)
         self.own = {a for a in self.written if self._is_own(a)}
-        self.handed = {c.param: c.init for c in loop.carries if c.param in program.order.same}
         self.chains: dict[Var, Carry] = {}
         for carry in loop.carries:
-            if carry.param not in self.handed:
+            if carry.param not in program.order.same:
                 self._follow(carry)
         self.lanes: set[Var] = {loop.index}
         self.parted: set[Node] = set()  # what only some iterations store
@@ -123,24 +122,15 @@ class Nest:
 
     # -- cells
 
-    def _enter(self, node: Node) -> None:
-        if isinstance(node, (Load, Store, Incr)):
-            cell = self._resolved(node.array, node.index)
-            if cell is None:
-                self.known = False
-                return
-            self.cells[node] = cell
-            (self.loaded if isinstance(node, Load) else self.written).add(self.places.memory(cell[0]))
-
-    def _resolved(self, array: Var, index: Sequence[Atom]) -> tuple[Var, tuple[Atom, ...]] | None:
-        """The cell in terms of an array that is no view made in the loop."""
-        found = tuple(index)
+    def _enter(self, node: Access) -> None:
+        """Note the cell of `node`, in terms of an array that is no view made in the loop."""
+        array, index = node.array, node.index
         while isinstance(view := self.definers.get(array), View):
-            rest, found = list(found), ()
-            for item in view.items:
-                found = (*found, rest.pop(0) if isinstance(item, Slice) else item)
+            rest = iter(index)
+            index = tuple([next(rest) if isinstance(item, Slice) else item for item in view.items])
             array = view.array
-        return array, found
+        self.cells[node] = array, index
+        (self.loaded if isinstance(node, Load) else self.written).add(self.places.memory(array))
 
     def axis_of(self, array: Var, axis: int) -> tuple[Var, int]:
         """An axis of an array as that of one that is no view made in the loop."""
@@ -189,11 +179,11 @@ class Nest:
         for node in block:
             match node:
                 case Load():
-                    array, index = self.cells.get(node, (node.array, node.index))
+                    array, index = self.cells[node]
                     if self.changes(array) or array in self.lanes or any(map(self.is_lane, index)):
                         self.lanes.add(node.out)
                 case Store() | Incr():
-                    array, index = self.cells.get(node, (node.array, node.index))
+                    array, index = self.cells[node]
                     if parted:
                         self.parted.add(node)
                     if array in self.own and (parted or any(map(self.is_lane, (*index, node.value)))):
@@ -229,7 +219,7 @@ class Nest:
 
     def is_allowed(self) -> bool:
         """Whether all iterations may run side by side."""
-        if not self.known or not self._is_shaped(self.loop.body):
+        if not self._is_shaped(self.loop.body):
             return False
         if any(self.is_lane(c.next) for c in self.loop.carries):  # handed on, but by ways that not all go
             return False
