@@ -40,9 +40,11 @@ from chainrule.ir.nodes import (
 from chainrule.ir.show import show
 from chainrule.ir.walk import nodes_of
 from chainrule.transforms.contract import contracted
+from chainrule.transforms.reverse import vjp
 from chainrule.transforms.simplify import PASSES, simplify
 from tests.ir.programs import ALL, INDICES, MATRIX, PROGRAMS, VECTOR, branch, finish, loop, outcome, repeat
 from tests.ir.random_programs import random_program
+from tests.transforms.reading import program_of
 
 EVERY: list[Callable[[Function], Function]] = [*dict.fromkeys(PASSES), contracted, simplify]
 TRANSPOSED = [integer(1), integer(0)]
@@ -280,6 +282,30 @@ def test_a_branch_gets_what_another_one_on_its_test_has(again: str, side: int, l
         g = same(scalars(lambda b, x, y: handing(b, x, y, again, side)), lambda args=args: args)  # type: ignore[misc]
         found = show(g)
         assert found.count("sin(") + (again != "sin") * found.count(f" {again}(x") == left
+
+
+def in_two_branches(x: Any) -> Any:
+    """Both branches compute an exponential that their reverse needs."""
+    total, z = 0.0, np.sin(x)
+    for i in range(len(x)):
+        s, u = x[i], 0.5 * z[i]
+        test = z[i - 1] > 0.1
+        if test:
+            s = np.exp(-u * u) + 0.3 * s
+        z[i] += s
+        if test:
+            z[i] += np.sin(np.exp(-u * u) * z[i])
+        total += s * s + u
+    return np.sin(total) + np.sum(z * z)
+
+
+def test_what_is_handed_on_may_be_kept_where_the_branch_was_not_taken() -> None:
+    x, step = np.array([0.5, -0.4, 0.3, -1.0, 0.2]), 1e-6
+    program = program_of(in_two_branches, (x,))
+    _, found = evaluate(simplify(vjp(program, [True])), [x.copy(), 1.0])
+    for k, direction in enumerate(np.eye(len(x)) * step):
+        slope = (in_two_branches(x + direction) - in_two_branches(x - direction)) / (2.0 * step)
+        np.testing.assert_allclose(found[k], slope, rtol=1e-6)
 
 
 def test_what_a_branch_merges_is_handed_on_as_it_is() -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from chainrule.ir.build import boolean
-from chainrule.ir.nodes import Block, Const, Function, If, Let, Merge, Node, Undef, Var
+from chainrule.ir.build import boolean, constant
+from chainrule.ir.nodes import Block, Const, Function, If, Let, Merge, Node, Var
 from chainrule.ir.ops import CHEAP, FLOATS
 from chainrule.ir.walk import blocks, nodes_of
 from chainrule.transforms.simplify.numbers import Numbers
@@ -91,7 +91,7 @@ class _Search:
                 return merge.out
         made = self.merges.setdefault(branch, {})
         if var not in made:
-            nothing = Undef(var.type)  # type: ignore[arg-type]
+            nothing = constant(0, var.type.dtype)  # the way back may keep it: it must be a number
             sides = (var, nothing) if any(var is n.out for n in branch.then if isinstance(n, Let)) else (nothing, var)
             made[var] = Merge(Var(var.hint, var.type), *sides)
         return made[var].out
