@@ -127,7 +127,7 @@ class _Interchanger:
         if any(f.terms != forms[0].terms or f.number != forms[0].number for f in forms):
             return None
         cells = [(nest, n) for n in self.kept[alloc.out] for nest in nests if n in nest.cells]
-        if len(cells) < len(self.kept[alloc.out]):
+        if len(cells) < len(self.kept[alloc.out]) or any(alloc.out in nest.tiled for nest in nests):
             return None
         axes = [nest.axis(n) for nest, n in cells]
         return axes[0] if None not in axes and len(set(axes)) == 1 else None
