@@ -333,6 +333,18 @@ def another_name_is_changed_in_place(a, v):
 
 
 @right
+def names_trade_by_one_branch_and_are_written_in_another(a, v):
+    x, y, total = a[0] * 1.0, v * 2.0, 0.0
+    for k in range(3):
+        if v[2] * 2.0 > k:
+            x, y = y, x
+        if v[0] < k:
+            x[0] += 1.0
+        total += x[0] + 2.0 * y[0]
+    return total
+
+
+@right
 def names_are_handed_on_and_written(a, v):
     old, now = v * 1, a[0] * 1
     for _ in range(4):

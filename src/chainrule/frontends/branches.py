@@ -34,12 +34,14 @@ def either_way(
     ends = []
     for block, way in ((node.then, then), (node.orelse, orelse)):
         frame.env = dict(before)
-        with ctx.inside(block):
-            way()
-        ends.append(frame.env)
+        try:
+            with ctx.inside(block):
+                way()
+            ends.append(frame.env)
+        finally:  # a loop around may read its body again
+            frame.env = variables
     first, second = ends
     ctx.builder.emit(node)
-    frame.env = variables
     variables.clear()
     for name in [n for n in dict.fromkeys([*first, *second]) if not n.startswith(".")]:
         whole = all(name in env and flag_of(name) not in env for env in ends)

@@ -42,12 +42,13 @@ def comprehension(frame: Any, node: ast.ListComp | ast.GeneratorExp) -> Any:
         source = iterable(ctx, over)
         tested = any(g.ifs for g in node.generators)
         if isinstance(source.count, Const) and source.count.value <= 16 and len(node.generators) > 1 and not tested:
-            items = [source.item(integer(k)) for k in range(source.count.value)]
+            items = (source.item(integer(k)) for k in range(source.count.value))
             return noted(ctx, [v for item in items for v in _known_items(inner, node, 0, item)], node)
-        mark = len(ctx.writes)
+        mark, mark_of_uses, stood = len(ctx.writes), len(ctx.uses), dict(ctx.stands)
         made = (_filtered if len(node.generators) > 1 or first.ifs else _collected)(inner, node, source)
         if set(source.grows) & set(ctx.writes[mark:]):
             raise ctx.fail("a list grows or shrinks in a comprehension over it: loop over a copy of it, ys[:]")
+        ctx.use_again(stood, mark_of_uses, set(ctx.writes[mark:]))
         return noted(ctx, made, node) if isinstance(made, ListArray) else made
     finally:
         ctx.frames.pop()
@@ -79,7 +80,7 @@ def _known_items(frame: Any, node: Any, depth: int, item: Any) -> list[Any]:
         source = iterable(ctx, over)
         if not isinstance(source.count, Const):
             raise ctx.fail("a comprehension over several ranges, some not known before it runs: write loops")
-        over = [source.item(integer(k)) for k in range(source.count.value)]
+        over = (source.item(integer(k)) for k in range(source.count.value))
     return [v for inner in over for v in _known_items(frame, node, depth + 1, inner)]
 
 

@@ -300,9 +300,21 @@ class Context:
         if base in self.stale:
             why = (
                 f"{name!r} may be a view of an array that was written to since it was assigned, and is kept as a copy: "
-                f"assign {name} again after the writing, or write {name} = {name}.copy() before it"
+                f"assign {name} again after the writing, write {name} = {name}.copy() before it, or let a loop run "
+                f"over {name}.copy()"
             )
             raise self.fail(self.held.get(base, why))
+
+    def use_again(self, stood: dict[Var, frozenset[Var]], mark_of_uses: int, written: set[Var]) -> None:
+        """Refuse that code which is run again reads what stands for an array that it has written to the time before.
+
+        `stood`: what stood for which arrays before that code; `mark_of_uses`: how much had been read then.
+        """
+        used = set(self.uses[mark_of_uses:])
+        for copy, meant in stood.items():
+            if copy in used and meant & written:
+                self.stale.add(copy)
+                self.use(copy, copy.hint)
 
     def equal(self, a: Atom, b: Atom, what: str) -> None:
         """The program checks that extents agree, unless that is known."""

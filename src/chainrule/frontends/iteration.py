@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from chainrule.frontends import indexing
 from chainrule.frontends.context import Context
 from chainrule.frontends.elementwise import describe, materialise
 from chainrule.frontends.grown import looped
-from chainrule.frontends.values import ArrayRef, Grown, Iterable, Lazy, ListArray, Number
+from chainrule.frontends.joins import leaves
+from chainrule.frontends.values import ArrayRef, Either, Grown, Iterable, Lazy, ListArray, Number
 from chainrule.ir.build import integer
 from chainrule.ir.nodes import Atom, Const
 from chainrule.ir.walk import is_number
 
-__all__ = ["enumerated", "iterable", "range_of", "reversed_of", "zipped"]
+__all__ = ["arrays_in", "enumerated", "iterable", "range_of", "reversed_of", "zipped"]
 
 
-def iterable(ctx: Context, value: Any) -> Iterable:
-    """`value` as something to loop over."""
+def iterable(ctx: Context, value: Any, name: str = "items") -> Iterable:
+    """`value`, which messages call `name`, as something to loop over."""
     if isinstance(value, Iterable):
         return value
     if isinstance(value, Grown):
         return looped(ctx, value)
     if isinstance(value, (tuple, list)):
-        return Iterable(integer(len(value)), lambda k: _static_item(ctx, value, k))
+        return Iterable(integer(len(value)), lambda k: _static_item(ctx, value, k), arrays=arrays_in(value))
     if isinstance(value, (ArrayRef, Lazy, ListArray)):
-        array = materialise(ctx, value)
-        dims = array.array.dims if isinstance(array, ListArray) else array.dims
-        return Iterable(dims[0], lambda k: indexing.subscript(ctx, array, Number(k, weak=True)))
+        return _rows(ctx, value, name)
     if isinstance(value, dict):
         return iterable(ctx, list(value))
     raise ctx.fail(f"{describe(value)} cannot be looped over")
+
+
+def arrays_in(value: Any) -> tuple[ArrayRef, ...]:
+    """The arrays in a nest of tuples and lists."""
+    return tuple(leaf for leaf in leaves(value) if isinstance(leaf, ArrayRef))
+
+
+def _rows(ctx: Context, value: ArrayRef | Lazy | ListArray, name: str) -> Iterable:
+    """The items of an array: each is read when it is asked for, after what was written in between."""
+    array = materialise(ctx, value, name)
+    memory = array.array if isinstance(array, ListArray) else array
+
+    def item(k: Atom) -> Any:
+        ctx.use(memory.base, memory.base.hint)
+        return indexing.subscript(ctx, array, Number(k, weak=True))
+
+    new = isinstance(value, Lazy) and not isinstance(value, Either)  # nobody else knows it
+    return Iterable(memory.dims[0], item, arrays=() if new else (memory,))
 
 
 def _static_item(ctx: Context, items: Any, k: Atom) -> Any:
@@ -80,7 +98,7 @@ def enumerated(ctx: Context, value: Any, start: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [(_plus(ctx, start, integer(k)), item) for k, item in enumerate(value)]
     inner = iterable(ctx, value)
-    return Iterable(inner.count, lambda k: (_plus(ctx, start, k), _held(ctx, inner, k)), grows=inner.grows)
+    return replace(inner, item=lambda k: (_plus(ctx, start, k), _held(ctx, inner, k)), range=None)
 
 
 def _held(ctx: Context, inner: Iterable, k: Atom) -> Any:
@@ -105,7 +123,8 @@ def zipped(ctx: Context, values: list[Any], strict: bool = False) -> Any:
         elif other.count is not count:
             count = ctx.let("minimum", count, other.count)
     grows = tuple(v for i in inner for v in i.grows)
-    return Iterable(count, lambda k: tuple(_held(ctx, i, k) for i in inner), grows=grows)
+    arrays = tuple(a for i in inner for a in i.arrays)
+    return Iterable(count, lambda k: tuple(_held(ctx, i, k) for i in inner), grows=grows, arrays=arrays)
 
 
 def reversed_of(ctx: Context, value: Any) -> Any:
@@ -119,4 +138,4 @@ def reversed_of(ctx: Context, value: Any) -> Any:
             bounds = (ctx.let("subtract", upper, one), ctx.let("subtract", lower, one), integer(-1))
             return Iterable(inner.count, lambda k: Number(ctx.let("subtract", bounds[0], k), weak=True), bounds)
     last = ctx.let("subtract", inner.count, integer(1))
-    return Iterable(inner.count, lambda k: inner.item(ctx.let("subtract", last, k)), grows=inner.grows)
+    return replace(inner, item=lambda k: inner.item(ctx.let("subtract", last, k)), range=None)

@@ -537,7 +537,7 @@ class Loop:
                 self.env[name] = _rebuilt(ctx, value, [self.leaves[name, k].after for k in range(count)])
             if self.entered and name.startswith(flag_of("")) and is_number(self.leaves[name, 0].carries[0].next, True):
                 del self.env[name]
-        self._check_uses()
+        ctx.use_again(self.stood, self.mark_of_uses, self.written)
         for plane, root, why in self.shared:
             if plane.base in self.written and root.base in self.written:
                 raise ctx.fail(f"{why}, and another name of one of them is written to")
@@ -554,14 +554,6 @@ class Loop:
             ctx.frozen.pop(base, None)
             ctx.stands.pop(base, None)
 
-    def _check_uses(self) -> None:
-        """Refuse that an iteration reads what stands for an array that the one before has written to."""
-        ctx, used = self.ctx, set(self.ctx.uses[self.mark_of_uses :])
-        for copy, meant in self.stood.items():
-            if copy in used and meant & self.written:
-                ctx.stale.add(copy)
-                ctx.use(copy, copy.hint)
-
 
 def _rebuilt(ctx: Context, value: Any, parts: list[Any]) -> Any:
     """`value` with other leaves; a list that is made longer becomes one that grows."""
@@ -572,7 +564,7 @@ def _rebuilt(ctx: Context, value: Any, parts: list[Any]) -> Any:
 def _may_be_another(name: str) -> str:
     return (
         f"{name!r} is another array after an iteration, and is written to while it may be the same array as "
-        f"another variable: write {name} = {name}.copy() before writing to it"
+        f"another variable, or the one that a loop runs over: write {name} = {name}.copy() before writing to it"
     )
 
 

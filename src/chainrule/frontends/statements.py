@@ -6,8 +6,9 @@ A branch on something known is taken now, a loop over a tuple is unrolled; other
 from __future__ import annotations
 
 import ast
+import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from chainrule.frontends.elementwise import ITEM, apply, describe, materialise, 
 from chainrule.frontends.expressions import binary, closure, condition, expression, in_place, in_turn
 from chainrule.frontends.firsts import flag_of
 from chainrule.frontends.frames import Frame
-from chainrule.frontends.iteration import iterable
+from chainrule.frontends.iteration import arrays_in, iterable
 from chainrule.frontends.iterators import used_up
 from chainrule.frontends.jumps import remove_jumps
 from chainrule.frontends.liveness import Liveness, assigned_names
@@ -234,9 +235,11 @@ def _raise_if(frame: Frame, test: Any, body: list[ast.stmt]) -> None:
     ctx, variables = frame.ctx, frame.env
     frame.env = dict(variables)
     node = If(test, Block(), Block())
-    with ctx.inside(node.then):
-        _block(frame, body)
-    frame.env = variables
+    try:
+        with ctx.inside(node.then):
+            _block(frame, body)
+    finally:
+        frame.env = variables
     match node.then.nodes:
         case [Raise(exception=name, parts=parts)]:
             ctx.builder.emit(Check(ctx.let("logical_not", test), name, parts))
@@ -308,11 +311,13 @@ def _for(frame: Frame, stmt: ast.For) -> None:
         return
     if isinstance(over, (tuple, list, dict)) or (isinstance(over, Record) and issubclass(over.cls, tuple)):
         known = list(over.fields.values()) if isinstance(over, Record) else list(over)
-        _unrolled(frame, stmt, guard, [number(i) if isinstance(i, (int, float)) else _static(i) for i in known])
+        with _holding(frame, stmt, arrays_in(known)):
+            _unrolled(frame, stmt, guard, (number(i) if isinstance(i, (int, float)) else _static(i) for i in known))
         return
-    items = iterable(ctx, over)
+    items = iterable(ctx, over, stmt.iter.id if isinstance(stmt.iter, ast.Name) else "items")
     if isinstance(items.count, Const) and items.count.value <= UNROLL and _must_unroll(frame, stmt):
-        _unrolled(frame, stmt, guard, [items.item(integer(k)) for k in range(items.count.value)])
+        with _holding(frame, stmt, items.arrays):
+            _unrolled(frame, stmt, guard, (items.item(integer(k)) for k in range(items.count.value)))
         return
     names = list(dict.fromkeys([*assigned_names(stmt.body), *assigned_names([_target(stmt)])]))
     mark = len(ctx.writes)
@@ -320,9 +325,19 @@ def _for(frame: Frame, stmt: ast.For) -> None:
         read = _counted(frame, stmt, items)
     else:
         read = _guarded(frame, stmt, items, guard)
-    _loop(frame, stmt, names, read)
+    with _holding(frame, stmt, items.arrays):
+        _loop(frame, stmt, names, read)
     if set(items.grows) & set(ctx.writes[mark:]):
         raise ctx.fail("a list that is looped over grows or shrinks in the loop: loop over a copy of it, ys[:]")
+
+
+@contextlib.contextmanager
+def _holding(frame: Frame, stmt: ast.For, arrays: tuple[ArrayRef, ...]) -> Iterator[None]:
+    """The iterator of a loop is one more variable for the arrays it began with: what is written to them it sees."""
+    name = f".over{stmt.lineno}"
+    frame.env[name] = arrays
+    yield
+    del frame.env[name]
 
 
 def _static(item: Any) -> Any:
@@ -408,7 +423,7 @@ def _loop(frame: Frame, stmt: ast.For | ast.While, names: list[str], read: Calla
             frame.env.pop(flag_of(name), None)
 
 
-def _unrolled(frame: Frame, stmt: ast.For, guard: ast.expr | None, items: list[Any]) -> None:
+def _unrolled(frame: Frame, stmt: ast.For, guard: ast.expr | None, items: Iterator[Any]) -> None:
     for item in items:
         stopped = boolean(False) if guard is None else truth(frame.ctx, expression(frame, guard))
         if not isinstance(stopped, Const):

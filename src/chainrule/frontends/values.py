@@ -210,13 +210,15 @@ class Slicing(Value):
 class Iterable(Value):
     """What a loop runs over: item `k` of `count`, given the atom `k`; for ``range`` its bounds as well.
 
-    `grows` are the lengths of the lists among it, which the loop must not change.
+    `grows` are the lengths of the lists among it, which the loop must not change. `arrays` are those it takes its items
+    from: it holds them, whatever the variables become that they came from.
     """
 
     count: Atom
     item: Callable[[Atom], Any]
     range: tuple[Atom, Atom, Atom] | None = None
     grows: tuple[Var, ...] = ()
+    arrays: tuple[ArrayRef, ...] = ()
 
 
 @dataclass(eq=False, slots=True)
