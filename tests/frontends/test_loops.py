@@ -655,3 +655,21 @@ def test_what_is_accepted_is_right(f: Callable[..., float]) -> None:
         e[k] = 1e-6
         slope = (f(A + e, V.copy()) - f(A - e, V.copy())) / 2e-6
         np.testing.assert_allclose(gradient[k], slope, rtol=1e-6, atol=1e-6)
+
+
+def test_an_array_of_unknown_extent_that_an_inner_loop_assigns_again() -> None:
+    def f(x, a, n):
+        for i in range(n):
+            for _ in range(0, 1, 2):
+                if a:
+                    x[i] += 0.5
+                else:
+                    w = x
+
+                    def held(p):
+                        return w
+
+        return 0.4
+
+    with pytest.raises(UnsupportedError, match="'w' is first assigned inside a loop above"):
+        cr.jit(f, backend="interpreter")(np.ones(3), True, 2)

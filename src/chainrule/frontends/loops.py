@@ -173,6 +173,8 @@ class Loop:
         elif kind == "buffer" and isinstance(value, ArrayRef) and self._is_given(name, value, dtype):
             leaf.given = True
         elif kind == "buffer":
+            if isinstance(value, Conflict):
+                raise self.ctx.fail(value.reason)
             self._hold(name, leaf, dtype)
         return leaf
 
