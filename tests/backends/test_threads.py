@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -36,7 +38,31 @@ def test_errors_are_the_caller_s() -> None:
     def call() -> None:
         raise RecursionError("still too deep")
 
-    before = threading.stack_size()
     with pytest.raises(RecursionError, match="still"):
         with_room(call, True)()
-    assert threading.stack_size() == before
+
+
+@pytest.fixture
+def size() -> Iterator[int]:
+    """A stack size for new threads that is set during a test."""
+    before = threading.stack_size(1 << 20)
+    yield 1 << 20
+    threading.stack_size(before)
+
+
+def test_the_stack_size_of_other_threads_stays(size: int) -> None:
+    with_room(lambda: None, False)()
+    assert threading.stack_size(size) == size
+
+
+def test_a_stack_size_set_meanwhile_stays(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    submit = ThreadPoolExecutor.submit
+
+    def slow(self: Any, call: Any, *args: Any) -> Any:
+        started = submit(self, call, *args)
+        threading.stack_size(size * 2)
+        return started
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", slow)
+    with_room(lambda: None, False)()
+    assert threading.stack_size(size) == size * 2

@@ -41,5 +41,7 @@ def _aside(call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
             try:
                 made = pool.submit(call, *args)  # starts the thread
             finally:
-                threading.stack_size(before)
+                meanwhile = threading.stack_size(before)
+                if meanwhile != LARGE:  # another thread has set it: what it set stays
+                    threading.stack_size(meanwhile)
         return made.result()
