@@ -207,6 +207,26 @@ def recursion_in_loops(x):
     return s
 
 
+def settled(k, x):
+    if k < 1:
+        return np.sqrt(1.3 + x * x)
+    x = np.sin(x)
+    return 0.7 * settled(k - 1, 0.4 * x) + x
+
+
+@program(0.3, tags="recursion while")
+def recursion_in_a_condition(x):
+    """A loop asks at each round, and in one case uses, what a function that calls itself says."""
+    s, m = 0.0, 0
+    while m < 4 and settled(3, x) <= 1.5:
+        m += 1
+        s += x * settled(m, s)
+    while (r := settled(2, s)) <= 2.0 and m < 9:
+        s += r * x
+        m += 1
+    return s
+
+
 def minor(a, n, m, rows, columns):
     if m == 1:
         return a[rows[n] * n + columns[n]]

@@ -9,7 +9,7 @@ that most of these copies vanish; those that remain are assignments.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from chainrule.ir.nodes import Atom, Block, Carry, For, Function, If, Node, Var, While
 from chainrule.ir.walk import blocks, defines, nodes_of, reads
@@ -156,8 +156,8 @@ class Lives:
         return self._assign([(c.param, c.init) for c in carries], alive)
 
 
-def share(function: Function) -> Lives:
-    """The classes of `function`, where what loops and branches hand over is joined if it can be."""
+def share(function: Function, alone: Collection[Var] = frozenset()) -> Lives:
+    """The classes of `function`, where what loops and branches hand over is joined if it can be and is not `alone`."""
     lives = Lives(function)
     compound = [n for n in nodes_of(function.body) if isinstance(n, (If, For, While))]
     for node in compound:
@@ -166,7 +166,7 @@ def share(function: Function) -> Lives:
                 lives.join(c.param, c.out)
     for node in compound:
         for target, source in _handed(node):
-            if isinstance(source, Var) and _alike(lives.hint(target), lives.hint(source)):
+            if isinstance(source, Var) and source not in alone and _alike(lives.hint(target), lives.hint(source)):
                 lives.join(target, source)
     return lives
 

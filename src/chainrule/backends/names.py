@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from chainrule.backends.lives import ANONYMOUS, Lives
 from chainrule.ir.nodes import Dim, For, Function, Load, Node, Var
@@ -37,12 +37,15 @@ def distinct(hint: str, used: set[str], mark: str = "") -> str:
 class Names:
     """A name for every variable of a function, by ``names[variable]``.
 
-    Variables of one hint share a name where their values do not meet, but for those that nobody has a name for.
-    The user's are named first, the others when they are first written.
+    Variables of one hint share a name where their values do not meet, but for those that nobody has a name for, and
+    those that are to be `alone`. The user's are named first, the others when they are first written.
     """
 
-    def __init__(self, function: Function, lives: Lives, taken: Iterable[str]) -> None:
+    def __init__(
+        self, function: Function, lives: Lives, taken: Iterable[str], alone: Collection[Var] = frozenset()
+    ) -> None:
         self.lives = lives
+        self.alone = alone
         self.used = set(taken)
         # Of what a parallel loop sees Numba calls the second version of z: z_1.
         self.mark = "_" if any(isinstance(n, For) and n.parallel for n in nodes_of(function.body)) else ""
@@ -57,7 +60,7 @@ class Names:
         if var in self.named:
             return self.named[var]
         hint = self.lives.hint(var)
-        same = [] if hint in ANONYMOUS else self.sharing.setdefault(hint, [])
+        same = [] if hint in ANONYMOUS or var in self.alone else self.sharing.setdefault(hint, [])
         for other in same:
             if self.lives.join(other, var):
                 return self.named[other]

@@ -91,8 +91,11 @@ class Writer:
     def __init__(self, function: Function, functions: dict[Function, str], recursion: Recursion | None) -> None:
         self.function, self.functions, self.recursion = function, functions, recursion
         self.compiled = recursion is not None
-        self.lives = share(function)
-        self.names = Names(function, self.lives, functions.values())
+        # What calls make longer is handed to them as a tape, not as an array that they return.
+        calls = [n for n in nodes_of(function.body) if isinstance(n, Call)] if self.compiled else []
+        self.tapes = {a for n in calls for a in grown(n)} | (function.grows if self.compiled else set())
+        self.lives = share(function, self.tapes)
+        self.names = Names(function, self.lives, functions.values(), self.tapes)
         self.roots = roots_of(function)
         self.layouts = layouts_of(function)
         self.sums = plain_sums(function) if self.compiled else frozenset()
@@ -104,10 +107,7 @@ class Writer:
         self.lines: list[Statement] = []
         self.pending: dict[Var, Expression] = {}
         self.line: Line | None = None
-        # What calls make longer is handed to them as a tape, not as an array that they return.
-        calls = [n for n in nodes_of(function.body) if isinstance(n, Call)] if self.compiled else []
-        self.tapes = {a for n in calls for a in grown(n)} | (function.grows if self.compiled else set())
-        self.made: list[Var] = []  # the tapes that are to be released
+        self.made: list[Var] = []  # the tapes that are there, to be released where their block ends
         self.params = [self.names[p] for p in function.params]
         self.floor: list[str] = []  # the name of what guards the stack, where it is needed
         if recursion is not None and function in recursion.guarded:
@@ -134,8 +134,7 @@ class Writer:
         if not self.compiled:
             results += [self.names[p] for p in self.function.params if p in self.function.grows]
         self.line = None
-        for number, tape in enumerate(self.made):
-            self.emit(f"support.release({number}, {self.names[tape]})")
+        self.release(0)
         if results:
             self.emit(f"return {', '.join(results)}")
         return self.lines
@@ -144,6 +143,17 @@ class Writer:
         for node in block.nodes:
             self.line = node.line
             _WRITE[node.__class__](self, node)
+
+    def release(self, outer: int) -> None:
+        """Give back the tapes but for those that were there before: the block that made them ends."""
+        for number, tape in list(enumerate(self.made))[outer:]:
+            if not self.raises():
+                self.emit(f"support.release({number}, {self.names[tape]})")
+        del self.made[outer:]
+
+    def raises(self) -> bool:
+        """Whether nothing comes after what has been written."""
+        return bool(self.lines) and self.lines[-1].text.startswith("raise ")
 
     # -- values that are held back
 
@@ -413,17 +423,24 @@ class Writer:
 
     @contextlib.contextmanager
     def nested(self) -> Iterator[list[Statement]]:
-        """Write into a list of its own."""
-        outer = self.lines, self.pending, self.line
+        """Write into a list of its own, at whose end the tapes go that were made there."""
+        outer, tapes = (self.lines, self.pending, self.line), len(self.made)
         self.lines, self.pending = [], {}
         yield self.lines
+        self.release(tapes)
         self.lines, self.pending, self.line = outer
 
     def copies(self, pairs: Iterable[tuple[Var, Atom]]) -> None:
         """Parallel assignments, one after another where the order can be chosen."""
-        if self.lines and self.lines[-1].text.startswith("raise "):
+        if self.raises():
             return
-        self.assign_all([(self.names[target], self.value(source)) for target, source in pairs])
+        self.assign_all([(self.names[target], self.handed(source)) for target, source in pairs])
+
+    def handed(self, source: Atom) -> Expression:
+        """What a branch or an iteration hands on: of a tape, which goes, what is on it."""
+        if isinstance(source, Var) and source in self.tapes:
+            return Expression(f"{self.whole(source)}.copy()")
+        return self.value(source)
 
     def assign_all(self, pairs: Sequence[tuple[str, Expression]]) -> None:
         waiting = [(target, value) for target, value in pairs if value.text != target]
@@ -487,7 +504,11 @@ class Writer:
     def repeat(self, node: While) -> None:
         self.enter(node)
         with self.nested() as body:
+            tapes = len(self.made)
             self.run(node.head)
+            if len(self.made) > tapes:
+                self.flush()
+                self.release(tapes)
             test = self.value(node.test)
             head = len(body)
             if head:
