@@ -673,3 +673,27 @@ def test_an_array_of_unknown_extent_that_an_inner_loop_assigns_again() -> None:
 
     with pytest.raises(UnsupportedError, match="'w' is first assigned inside a loop above"):
         cr.jit(f, backend="interpreter")(np.ones(3), True, 2)
+
+
+def rebound_in_a_nest(x):
+    v, a = x[:], x
+    for _ in range(2):
+        for _ in range(2):
+            a = v
+    return np.sum(a * a)
+
+
+def rebound_in_two_ways(x):
+    v, a = x[1:], x
+    for i in range(2):
+        for _ in range(2):
+            a = v
+        a = x[i:]
+    return np.sum(a * a)
+
+
+@pytest.mark.parametrize("f", [rebound_in_a_nest, rebound_in_two_ways], ids=lambda f: f.__name__)
+def test_views_in_nests(f):
+    x = np.array([0.5, -1.0, 0.3])
+    assert cr.jit(f, backend="python")(x) == f(x)
+    np.testing.assert_allclose(cr.jit(cr.grad(f), backend="python")(x), cr.grad(f)(x))

@@ -154,7 +154,10 @@ def _bin_op(frame: Frame, node: ast.BinOp) -> Any:
 
 
 def _unary_op(frame: Frame, node: ast.UnaryOp) -> Any:
-    ctx, value = frame.ctx, expression(frame, node.operand)
+    ctx = frame.ctx
+    if isinstance(node.op, ast.Not) and isinstance(node.operand, ast.BoolOp):
+        return Number(ctx.let("logical_not", condition(frame, node.operand)), weak=True)
+    value = expression(frame, node.operand)
     if isinstance(value, Bottom):
         return value
     if isinstance(node.op, ast.Not):
@@ -212,24 +215,40 @@ def _only_if(frame: Frame, first: Atom, conjunction: bool, other: Callable[[], A
 
 
 def _bool_op(frame: Frame, node: ast.BoolOp) -> Any:
-    first = expression(frame, node.values[0])
-    if not isinstance(first, (Number, Bottom)) or (isinstance(first, Number) and first.dtype != "bool"):
-        return _values_of_bool_op(frame, node, first)
-    return Number(_short_circuit(frame, node), weak=True)
-
-
-def _values_of_bool_op(frame: Frame, node: ast.BoolOp, first: Any) -> Any:
-    ctx, value = frame.ctx, first
-    for other in node.values[1:]:
+    """``a and b`` as a value: the operand that Python evaluates last."""
+    ctx, conjunction = frame.ctx, isinstance(node.op, ast.And)
+    value = expression(frame, node.values[0])
+    for operand in node.values[1:]:
+        if isinstance(value, Bottom):
+            value = Number(ctx.unknown(), weak=True)
         held = value.value if isinstance(value, Static) else value
         known = isinstance(value, (Static, tuple, list, dict))
         test = boolean(bool(held)) if known else truth(ctx, value)
-        if not isinstance(test, Const):
-            raise ctx.fail("`and` and `or` give one of two numbers: write `a if condition else b`")
-        if bool(test.value) is not isinstance(node.op, ast.And):
-            return value
-        value = expression(frame, other)
+        if isinstance(test, Const):
+            if bool(test.value) is not conjunction:
+                return value
+            value = expression(frame, operand)
+            continue
+        _one_truth(frame, value)
+        other = functools.partial(_truth_value, frame, operand)
+        if _may_always(operand):
+            atom = ctx.let("logical_and" if conjunction else "logical_or", test, other())
+        else:
+            atom = _only_if(frame, test, conjunction, other)
+        value = Number(atom, weak=True)
     return value
+
+
+def _truth_value(frame: Frame, node: ast.expr) -> Atom:
+    """An operand that is true or false itself, as an atom."""
+    value = expression(frame, node)
+    return frame.ctx.unknown() if isinstance(value, Bottom) else _one_truth(frame, value)
+
+
+def _one_truth(frame: Frame, value: Any) -> Atom:
+    if isinstance(value, Number) and value.dtype == "bool":
+        return value.atom
+    raise frame.ctx.fail("`and` and `or` give one of two values: write `a if condition else b`")
 
 
 def _compare(frame: Frame, node: ast.Compare) -> Any:

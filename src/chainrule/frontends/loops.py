@@ -394,7 +394,7 @@ class Loop:
     def _settle_array(self, key: Key, leaf: Leaf, end: ArrayRef, body: Block) -> bool:
         if leaf.window and end.base is leaf.value.base:
             bounds = bounds_of(self.ctx, end)
-            if bounds is not None:
+            if bounds is not None and len(bounds) == len(leaf.carries):
                 for carry, atom in zip(leaf.carries, bounds, strict=True):
                     carry.next = atom
                 return False
