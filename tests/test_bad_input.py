@@ -91,6 +91,10 @@ REFUSED: list[tuple[str, Call, str]] = [
     # argnums
     ("argnums too large", lambda: cr.grad(total, 1)(X), "argnums=1.*1 positional"),
     ("argnums too small", lambda: cr.grad(total, -2)(X), "argnums=-2"),
+    ("argnums too large, compiled", lambda: cr.jit(cr.grad(total, 1))(X), "argnums=1.*1 positional"),
+    ("one of argnums too large, compiled", lambda: cr.jit(cr.jacfwd(total, (0, 2)))(X), "argnums=2.*1 positional"),
+    ("argnums too small, in a program", lambda: cr.jit(lambda x: cr.grad(total, -2)(x))(X), "argnums=-2"),
+    ("by name what is differentiated, compiled", lambda: cr.jit(cr.grad(total))(x=X), "argnums=0.*0 positional"),
     ("argnums twice", lambda: cr.grad(lambda x, y: x * y, (0, 0))(1.0, 2.0), "twice"),
     ("argnums no integer", lambda: cr.grad(total, "x")(X), "argnums must be"),
     ("no arguments", lambda: cr.grad(lambda: 1.0)(), "0 positional"),

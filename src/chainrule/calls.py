@@ -9,7 +9,7 @@ from typing import Any
 from chainrule.errors import ArgumentError, name_of
 from chainrule.leaves import Point, Privates
 
-__all__ = ["Call", "Function", "check_callable", "with_aux"]
+__all__ = ["Call", "Function", "argnum", "check_callable", "with_aux"]
 
 Function = Callable[..., Any]
 
@@ -23,7 +23,7 @@ class Call:
         self.function, self._args, self._kwargs = function, args, kwargs
         self._single = argnums.__class__ is not tuple
         numbers = (argnums,) if self._single else argnums
-        self._argnums = [_argnum(n, len(args), function) for n in numbers]
+        self._argnums = [argnum(n, len(args), function) for n in numbers]
         if len(set(self._argnums)) != len(self._argnums):
             raise ArgumentError(f"argnums={argnums} names an argument twice")
         self.point = Point([args[n] for n in self._argnums], self.describe)
@@ -58,7 +58,8 @@ class Call:
         return results[0] if self._single else tuple(results)
 
 
-def _argnum(number: Any, count: int, function: Function) -> int:
+def argnum(number: Any, count: int, function: Any) -> int:
+    """One of `count` positional arguments, counted from 0 or from the end."""
     if number.__class__ is int and 0 <= number < count:
         return number
     try:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.errors import AliasError, ArgumentError, UnsupportedError
 from chainrule.native.fastcall import MISS
 from chainrule.native.jit import Jitted
 
@@ -71,7 +72,7 @@ def equal(made: Any, expected: Any) -> None:
 
 def short(f: Jitted, args: tuple[Any, ...]) -> Any:
     assert f._fast is not None
-    return f._fast(args)
+    return f._fast(args, {})
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -111,3 +112,97 @@ def test_what_the_program_was_built_on_is_tested(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(f"{__name__}.SHIFTS", [1.0])
     assert short(f, ((2.0, 3.0), "product")) is MISS
     assert f((2.0, 3.0), "product") == 0.0
+
+
+def halve(x: Any, y: Any) -> None:
+    for k in range(len(x)):
+        x[k] = y[k] / 2.0
+
+
+def test_a_function_that_writes_takes_the_direct_road() -> None:
+    f, x = cr.jit(halve, cache=False), np.zeros(3)
+    assert f(x, vector) is None
+    elsewhere, general = [], f._call
+
+    def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        elsewhere.append(args)
+        return general(args, kwargs)
+
+    f._call = call  # type: ignore[method-assign]
+    x[:] = 0.0
+    assert f(x, vector) is None
+    equal(tuple(x), tuple(vector / 2.0))
+    assert not elsewhere
+    wide = np.zeros(6)
+    f(wide[::2], vector)
+    equal(tuple(wide), (vector[0] / 2.0, 0.0, vector[1] / 2.0, 0.0, vector[2] / 2.0, 0.0))
+    with pytest.raises(AliasError, match="'x', which may share memory with 'y'"):
+        f(wide[1:4], wide[:3])
+    x.flags.writeable = False
+    with pytest.raises(ArgumentError, match="'x', a read-only array"):
+        f(x, vector)
+    assert len(elsewhere) == 3
+
+
+def test_what_a_gradient_copies_is_not_shared_either() -> None:
+    def total(x: Any, y: Any) -> Any:
+        halve(x, y)
+        return np.sum(x * y)
+
+    f, x = cr.jit(cr.grad(total, 1), cache=False), np.zeros(3)
+    for _ in range(2):
+        equal(tuple(f(x, vector)), tuple(vector))
+        equal(tuple(x), (0.0, 0.0, 0.0))
+        with pytest.raises(AliasError):
+            f(vector[:2], vector[1:])
+
+
+def stretched(x: Any, y: Any, n: int) -> None:
+    x[0] += 1.0
+    x[:] = x + y[:n]
+
+
+def test_what_was_written_is_not_written_again_for_an_error() -> None:
+    f, x = cr.jit(stretched, cache=False), np.zeros(3)
+    f(x, vector, 3)
+    x[:] = 0.0
+    with pytest.raises(ValueError, match="cannot be run twice"):
+        f(x, vector, 1)
+    assert x[0] == 1.0
+
+
+def scaled(x: Any, by: float = 2.0, *, shift: Any = 0.0) -> Any:
+    return np.sum(x * by + shift)
+
+
+def test_arguments_by_name_take_a_short_road() -> None:
+    f = cr.jit(scaled, cache=False)
+    assert f(vector, shift=1.0, by=3.0) == scaled(vector, 3.0, shift=1.0)
+    assert f._fast is not None
+    assert f._fast((vector,), {"by": 4.0, "shift": 0.5}) == scaled(vector, 4.0, shift=0.5)
+    for args, named in (
+        ((), {"x": vector, "by": 2.0}),
+        ((vector,), {"shift": 1.0}),
+        ((vector,), {"by": 2, "shift": 1.0}),
+        ((vector, 2.0), {"shift": 1.0}),
+        ((vector, 2.0), {"by": 1.0, "shift": 1.0}),
+        ((vector,), {"by": 2.0, "shift": 1.0, "other": 1.0}),
+    ):
+        assert f._fast(args, named) is MISS
+    assert f(x=vector) == scaled(x=vector)
+    assert f._fast((), {"x": vector}) == scaled(x=vector)
+
+
+def test_calls_of_several_kinds_keep_their_roads() -> None:
+    f = cr.jit(scaled, cache=False)
+    f(vector)
+    f(vector, by=3.0)
+    direct, fast = f.__call__, f._fast
+    for _ in range(2):
+        assert f(vector) == scaled(vector)
+        assert f(vector, by=4.0) == scaled(vector, 4.0)
+    assert (f.__call__, f._fast) == (direct, fast)
+    assert fast is not None
+    assert fast((vector,), {"by": 1.0}) == scaled(vector, 1.0)
+    with pytest.raises(UnsupportedError, match="unexpected argument 'other'"):
+        f(vector, other=1.0)

@@ -37,7 +37,7 @@ def test_the_same_results_with_and_without_room():
     for room in (0, 10, 10_000):
         work = np.full(room, np.nan)
         *results, used = evaluate(spacious, [x, 3, work])
-        assert used == 14  # z; y is returned
+        assert used == 16  # z, 14 numbers in two cache lines; y is returned
         for got, want in zip(results, expected, strict=True):
             np.testing.assert_array_equal(got, want)
             assert not (isinstance(got, np.ndarray) and np.shares_memory(got, work))
@@ -59,6 +59,21 @@ def test_the_buffer_grows_and_is_bounded():
     for need in (5, 3, 9, 9, LIMIT + 1, 2):
         run(need)
     assert sizes == [0, 5, 5, 9, 9, 9]
+
+
+def test_the_buffer_and_its_parts_begin_where_cache_lines_do():
+    starts = []
+
+    def call(need, work):
+        starts.append(work.ctypes.data % 64)
+        return 1.0, need
+
+    run = pooled(call)
+    for need in range(3, 5000, 301):
+        run(need)
+    assert set(starts[1:]) == {0}
+    source = cr.source(cr.jit(cr.grad(lambda x, n: rolling(x, n)[0])), np.ones(3), 2, stage="compiled")
+    assert source.count(" & -8") >= 3
 
 
 def test_threads_do_not_share_a_buffer():

@@ -22,6 +22,7 @@ from chainrule.frontends.arrays import array_of
 from chainrule.frontends.context import Context, Guard
 from chainrule.frontends.elementwise import apply, describe, materialise
 from chainrule.frontends.frames import Frame
+from chainrule.frontends.getters import Code
 from chainrule.frontends.joins import leaves
 from chainrule.frontends.library import find
 from chainrule.frontends.library.special import elementwise_of, handler_of, recipe_of
@@ -186,8 +187,8 @@ def _user_function(frame: Any, target: Any, args: list[Any], kwargs: dict[str, A
     more = {k: outside_value(ctx, v, held(v), k, (id(target), k)) for k, v in bound.keywords.items()}
     function: Any = bound.function
     parsed, ours = read(function), is_ours(function)
-    if not ours:  # a debugger or a reloader may give a function other code
-        code = Guard(lambda: function.__code__, "is", function.__code__, function.__name__)
+    if not ours:
+        code = Guard(Code(function), "is", function.__code__, function.__name__)
         ctx.guards.setdefault((id(function), "code"), code)
     return inline(frame, parsed, parsed.node, function, None, None, [*first, *args], {**more, **kwargs}, ours)
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.frontends.context import Capture, Context, Guard
+from chainrule.frontends.getters import ABSENT, Cell, Global
 from chainrule.frontends.values import ArrayRef, Number, Record, Static, number
 from chainrule.ir.nodes import Array, Scalar, Var
 
@@ -25,7 +26,6 @@ DTYPES = {"float64", "float32", "int64", "bool", "complex128", "complex64"}
 KNOWN = "float64, float32, int64, bool, complex128 and complex64"
 NO_ARRAYS = (np.ma.MaskedArray, np.matrix)  # by class they are, and their operations are others
 _FIXED = ("numpy", "math", "cmath", "scipy", "chainrule", "builtins", "numba", "operator", "functools")
-_ABSENT = object()
 
 
 def global_name(ctx: Context, function: FunctionType, name: str) -> Any:
@@ -37,14 +37,14 @@ def global_name(ctx: Context, function: FunctionType, name: str) -> Any:
             value = cell.cell_contents
         except ValueError:
             raise ctx.fail(f"{name!r} has no value yet in the enclosing function") from None
-        return outside_value(ctx, value, lambda: cell.cell_contents, name, (id(cell), name))
+        return outside_value(ctx, value, Cell(cell), name, (id(cell), name))
     space = function.__globals__
     if name in space:
-        return outside_value(ctx, space[name], lambda: space.get(name, _ABSENT), name, (id(space), name))
-    found = getattr(builtins, name, _ABSENT)
-    if found is _ABSENT:
+        return outside_value(ctx, space[name], Global(space, name), name, (id(space), name))
+    found = getattr(builtins, name, ABSENT)
+    if found is ABSENT:
         raise ctx.fail(f"name {name!r} is not defined here")
-    ctx.guards.setdefault((id(space), name), Guard(lambda: space.get(name, _ABSENT), "is", _ABSENT, name))
+    ctx.guards.setdefault((id(space), name), Guard(Global(space, name), "is", ABSENT, name))
     return number(found) if isinstance(found, (bool, int)) else Static(found)
 
 
@@ -58,7 +58,7 @@ def attribute_of(ctx: Context, owner: Any, name: str, get: Callable[[], Any] | N
         if isinstance(value, (bool, int, float, complex, np.generic)):
             return number(value)
         return Static(value)
-    return outside_value(ctx, value, lambda: getattr(owner, name, _ABSENT), name, (id(owner), "." + name))
+    return outside_value(ctx, value, lambda: getattr(owner, name, ABSENT), name, (id(owner), "." + name))
 
 
 def is_fixed(owner: Any) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from chainrule.calls import argnum
 from chainrule.core.transformation import mark_of
 from chainrule.frontends import indexing
 from chainrule.frontends.arrays import array_of, copy_of, transpose
@@ -97,9 +98,9 @@ def _call(frame: Any, function: Any, args: Sequence[Any], kwargs: dict[str, Any]
     return frame.ctx.language.call(frame, function, list(args), kwargs)
 
 
-def _numbers(argnums: Any, count: int) -> tuple[list[int], bool]:
-    single = not isinstance(argnums, tuple)
-    return [k % count if count else k for k in ((argnums,) if single else argnums)], single
+def _numbers(argnums: Any, count: int, function: Any) -> tuple[list[int], bool]:
+    single, called = not isinstance(argnums, tuple), getattr(function, "value", function)
+    return [argnum(k, count, called) for k in ((argnums,) if single else argnums)], single
 
 
 def _pick(values: list[Any], chosen: list[int], single: bool) -> Any:
@@ -121,7 +122,7 @@ def _value_and_grad(
     ctx = frame.ctx
     if holomorphic:
         raise ctx.fail("holomorphic=True in native mode")
-    chosen, single = _numbers(argnums, len(args))
+    chosen, single = _numbers(argnums, len(args), function)
     lifted = Lifted(frame, function, args, kwargs, chosen)
     result = lifted.result
     if has_aux and not (isinstance(result, tuple) and len(result) == 2):
@@ -286,7 +287,7 @@ def _jacobian(
     ctx = frame.ctx
     if has_aux or holomorphic:
         raise ctx.fail("jacobian with has_aux or holomorphic inside a program")
-    chosen, single = _numbers(argnums, len(args))
+    chosen, single = _numbers(argnums, len(args), function)
     lifted = Lifted(frame, function, args, kwargs, chosen)
     rows, columns = lifted.extents()
     if mode == "auto":

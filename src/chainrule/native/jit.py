@@ -28,7 +28,7 @@ from chainrule.frontends.source import Parsed, read, unwrap
 from chainrule.ir.evaluate import evaluate
 from chainrule.ir.nodes import Array
 from chainrule.native.arguments import is_traced, nest, signature, size_of
-from chainrule.native.fastcall import MISS, fast_call
+from chainrule.native.fastcall import MISS, FastCall, direct_call, fast_call
 from chainrule.native.memory import read_bytes
 from chainrule.native.results import builder
 from chainrule.native.rooms import has_effects, roomy, with_rooms
@@ -41,9 +41,11 @@ from chainrule.transforms.fission import fissioned
 from chainrule.transforms.forward import jvp
 from chainrule.transforms.gather import gathered
 from chainrule.transforms.interchange import interchanged
+from chainrule.transforms.levels import with_levels_inlined
 from chainrule.transforms.parallel import parallelised
 from chainrule.transforms.replay import replayed
 from chainrule.transforms.reverse import vjp
+from chainrule.transforms.roll import rolled
 from chainrule.transforms.simplify import simplify
 from chainrule.transforms.stretches import stretched
 from chainrule.transforms.unsigned import unsigned
@@ -148,7 +150,8 @@ class Specialisation:
         )
         self.arrays = tuple(k for k, p in enumerate(program.function.params) if isinstance(p.type, Array))
         self.run = _runner(self.function, options)
-        self.fast: Callable[[tuple[Any, ...]], Any] | None = None
+        self.direct: Callable[..., Any] | None = None
+        self.fast: FastCall | None = None
         self.single = len(self.function.results) == 1
 
     def holds(self) -> bool:
@@ -174,6 +177,14 @@ class Specialisation:
         for value, written in back:
             value[...] = written
         return self.result(iter((made,) if self.single else made or ()))  # nothing: compiled code gives None
+
+    def is_tried_again(self, error: Exception) -> bool:
+        """Whether an error has to do with an extent of 1 that another program stretches."""
+        if not _is_stretch(error):
+            return False
+        if has_effects(self.function):
+            raise ValueError(f"{error}{_ONCE}") from None
+        return True
 
     def _check_aliases(self, args: list[Any]) -> None:
         for k in self.unshared:
@@ -234,12 +245,7 @@ def _runner(function: Any, options: dict[str, Any]) -> Callable[..., Any]:
 
 def _compiled(function: Any, options: dict[str, Any]) -> tuple[Source, Callable[..., Any]]:
     """The text that Numba gets, and what makes a function like `function` of the compiled one."""
-    parts = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    function = parallelised(function, parts) if options["parallel"] and parts > 1 else function
-    sums = options["fastmath"] is not False
-    function = stretched(replayed(expanded(contracted(function))))
-    function = interchanged(gathered(function)) if sums else function
-    function, dtypes = with_rooms(unsigned(fissioned(function, sums=sums)))
+    function, dtypes = with_rooms(unsigned(tuned(function, options)))
     spacious = with_workspace(function)
 
     def wrap(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -249,12 +255,29 @@ def _compiled(function: Any, options: dict[str, Any]) -> tuple[Source, Callable[
     return write(spacious or function, "compiled"), wrap
 
 
+def tuned(function: Any, options: dict[str, Any]) -> Any:
+    """`function` as machines like it, which computes the same but for the order of sums; see the design notes."""
+    parts = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    function = with_levels_inlined(function)
+    function = parallelised(function, parts) if options["parallel"] and parts > 1 else function
+    sums = options["fastmath"] is not False
+    function = stretched(replayed(expanded(contracted(function))))
+    function = interchanged(gathered(function)) if sums else function
+    return fissioned(rolled(function), sums=sums)
+
+
 def _one(results: tuple[Any, ...]) -> Any:
     return results[0] if len(results) == 1 else results
 
 
 class Jitted:
-    """A function that native mode runs; made by `jit`."""
+    """A function that native mode runs; made by `jit`.
+
+    What is called is an attribute: `_call`, or machine code that tests whether it can run the last program.
+    """
+
+    __slots__ = ("__call__", "__dict__", "__weakref__")
+    __call__: Callable[..., Any]
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
         self.function = function
@@ -262,7 +285,9 @@ class Jitted:
         self._programs: dict[Any, list[Specialisation]] = {}
         self._derived: dict[Any, Jitted] = {}
         self._compiled_type: Any = None
-        self._fast: Callable[[tuple[Any, ...]], Any] | None = None
+        self._fast: FastCall | None = None
+        self._otherwise = _held_weakly(self)
+        self.__call__ = self._otherwise
         functools.update_wrapper(self, innermost(function), updated=())
         self.__transformation__ = Mark("jit", function, {}, weakref.ref(self))
 
@@ -276,10 +301,10 @@ class Jitted:
         """`function`, jitted with the same options."""
         return Jitted(function, self.options)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._fast is not None and not kwargs:
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._fast is not None:
             try:
-                made = self._fast(args)
+                made = self._fast(args, kwargs)
             except ValueError as error:
                 if not _is_stretch(error):
                     raise
@@ -292,7 +317,7 @@ class Jitted:
         key = self.key(args, kwargs, flat)
         for found in self._programs.get(key, ()):
             if found.holds():
-                self._fast = found.fast
+                self._take(found)
                 return self._run(found, key, flat)
         return self._run(self._specialise(key, flat), key, flat)
 
@@ -301,10 +326,8 @@ class Jitted:
         try:
             return found(flat)
         except ValueError as error:
-            if found.stretches or not _is_stretch(error):
+            if found.stretches or not found.is_tried_again(error):
                 raise
-            if has_effects(found.function):
-                raise ValueError(f"{error}{_ONCE}") from None
         return self._specialise(key, flat, stretches=True)(flat)
 
     @property
@@ -379,10 +402,20 @@ class Jitted:
 
     def _specialise(self, key: Any, flat: list[Any], stretches: bool = False) -> Specialisation:
         made = _briefly(lambda: Specialisation(self.program(key, flat, stretches), self.options, stretches))
-        made.fast = fast_call(key, made.program, made.run)
+        if self.options["backend"] == "numba" and not self.options["verify"]:
+            made.direct = direct_call(key, made.program, made.run, made.is_tried_again, self._otherwise)
+        if made.direct is None:
+            made.fast = fast_call(key, made.program, made.run)
         self._programs.setdefault(key, []).insert(0, made)
-        self._fast = made.fast
+        self._take(made)
         return made
+
+    def _take(self, found: Specialisation) -> None:
+        """Have the next calls try this program first."""
+        if found.direct is not None:
+            self.__call__ = found.direct
+        elif found.fast is not None:
+            self._fast = found.fast
 
     def program(self, key: Any, flat: Sequence[Any] = (), stretches: bool = False) -> Program:
         """Read the function for arguments of the kinds `key`, to be fast for the numbers and arrays `flat`."""
@@ -402,10 +435,20 @@ class Jitted:
         )
 
 
-def _is_stretch(error: ValueError) -> bool:
+def _held_weakly(jitted: Jitted) -> Callable[..., Any]:
+    """The call of `jitted`, kept by what it keeps itself: with it goes the machine code, not at some later time."""
+    function, options, owner = jitted.function, jitted.options, weakref.ref(jitted)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return (owner() or Jitted(function, options))._call(args, kwargs)
+
+    return call
+
+
+def _is_stretch(error: Exception) -> bool:
     """Whether a program failed because an extent that was not known to be 1 is."""
     found = _EXTENTS.fullmatch(str(error))
-    return found is not None and "1" in found.groups()
+    return isinstance(error, ValueError) and found is not None and "1" in found.groups()
 
 
 def _briefly(make: Callable[[], _T]) -> _T:

@@ -113,7 +113,7 @@ def plan(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Plan:
     >>> print(cr.plan(cr.grad(f), np.ones(1000)))
     grad(f)
       grad        reverse mode, 1 sweep
-      operations  7,001, 3.5 times those of the function
+      operations  8,001, 4.0 times those of the function
       memory      16.0 kB, of which kept for the reverse 8.0 kB
         p             8.0 kB  line 3
     """

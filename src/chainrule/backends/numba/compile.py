@@ -15,7 +15,7 @@ import numba
 from numba import types
 from numba.core import serialize
 
-from chainrule.backends import support
+from chainrule.backends import cache, support
 from chainrule.backends.compile import module_of
 from chainrule.backends.numba import linalg, machine, simd, special, stack, tapes
 from chainrule.backends.numba.program import boundary
@@ -86,9 +86,13 @@ def compiled(
     entry = names[source.entry]
     call = entry.compile(tuple(_type(p) for p in source.signatures[source.entry].params))
     entry.disable_compile()
-    if name is not None:
+    if vectorise:  # for Python, whose calls of what `machine` links are faster than of what Numba does
         (made,) = entry.overloads.values()
-        machine.save(name, made, serialize.dumps)
+        content = machine.packed(made, serialize.dumps)
+        if content is not None:
+            if name is not None:
+                cache.save(name, content)
+            call = machine.linked(content) or call
     return Compiled(boundary(source, call), entry)
 
 

@@ -30,7 +30,7 @@ from chainrule.backends import cache, support
 from chainrule.backends.numba import symbols
 from chainrule.backends.python import Source
 
-__all__ = ["key", "load", "save"]
+__all__ = ["engine", "key", "linked", "load", "packed", "target"]
 
 _ORIGIN = re.compile(r'(?<=^    """)Of .*(?="""$)', re.MULTILINE)  # the number of a line, which moves with those before
 _UNRESOLVED = ".numba.unresolved$"  # what stands before a function's name where its address is stored
@@ -82,8 +82,11 @@ def key(source: Source, *options: object) -> str | None:
 def load(name: str) -> Callable[..., Any] | None:
     """The entry `name` as a function, which trusts its arguments; None if there is none that this process can run."""
     content = cache.load(name)
-    if content is None:
-        return None
+    return None if content is None else linked(content)
+
+
+def linked(content: bytes) -> Callable[..., Any] | None:
+    """A packed program as a function; None if it calls what this process does not have."""
     try:
         runtime = symbols.runtime()
         return _linked(runtime, _Entry(*pickle.loads(content)))
@@ -94,38 +97,44 @@ def load(name: str) -> Callable[..., Any] | None:
 def _linked(runtime: Any, entry: _Entry) -> Callable[..., Any] | None:
     for prepare in entry.before:
         prepare()
-    engine = _engine()
+    loaded = engine()
     for code in entry.objects:
-        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        loaded.add_object_file(llvm.ObjectFileRef.from_data(code))
     with _lock:  # symbols are the process's
         pointers = {name: ctypes.c_void_p() for name in entry.called if name.startswith(_UNRESOLVED)}
         for name, pointer in pointers.items():
             llvm.add_symbol(name, ctypes.addressof(pointer))
         if not all(map(symbols.provide, entry.called)):
             return None
-        engine.finalize_object()
+        loaded.finalize_object()
     for name, pointer in pointers.items():
-        pointer.value = engine.get_function_address(name.removeprefix(_UNRESOLVED))
+        pointer.value = loaded.get_function_address(name.removeprefix(_UNRESOLVED)) or None
+    if not all(pointer.value for pointer in pointers.values()):  # of functions that only the others of a cycle call
+        return None
     environments = []
     for symbol, constants in entry.environments:
         environment = runtime.Environment({})
         environment.consts[:] = constants
-        ctypes.c_void_p.from_address(engine.get_global_value_address(symbol)).value = id(environment)
+        ctypes.c_void_p.from_address(loaded.get_global_value_address(symbol)).value = id(environment)
         environments.append(environment)
-    address = engine.get_function_address(entry.function)
-    kept = (engine, pointers, environments)
+    address = loaded.get_function_address(entry.function)
+    kept = (loaded, pointers, environments)
     made: Callable[..., Any] = runtime.make_function(
         ModuleType("chainrule"), entry.name, "", address, environments[0], kept
     )
     return made
 
 
-def _engine() -> Any:
+def engine() -> Any:
     """What loads the code of one program, apart from all others: their symbols may be the same."""
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), target())
+
+
+def target() -> Any:
+    """What makes machine code for processors like this one."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(jit=True)
-    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    return llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(jit=True)
 
 
 # -- to disk ------------------------------------------------------------------------------------------
@@ -150,11 +159,11 @@ other:
 """
 
 
-def save(name: str, compiled: Any, dumps: Callable[[Any], bytes]) -> None:
-    """Keep what Numba compiled as the entry `name`; `dumps` is its way of pickling."""
+def packed(compiled: Any, dumps: Callable[[Any], bytes]) -> bytes | None:
+    """What Numba compiled, as `linked` takes it, or None; `dumps` is Numba's way of pickling."""
     library = compiled.library
     if library.has_dynamic_globals:  # addresses of this process
-        return
+        return None
     module = library._final_module
     declared = [d.name for d in (*module.functions, *module.global_variables) if d.is_declaration]
     referred = {e.env_name: e for e in (compiled.environment, *compiled._find_referenced_environments())}
@@ -172,4 +181,4 @@ def save(name: str, compiled: Any, dumps: Callable[[Any], bytes]) -> None:
         (*(d for d in declared if not d.startswith("llvm.")), symbols.ARRAY, symbols.UNPICKLE),
         tuple(compiled.reload_init),
     )
-    cache.save(name, dumps(tuple(entry)))
+    return dumps(tuple(entry))

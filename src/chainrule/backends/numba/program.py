@@ -52,7 +52,10 @@ def runnable(source: Source, *, fastmath: bool | str = "sums", cache: bool = Tru
 
 
 def boundary(source: Source, call: Callable[..., Any]) -> Callable[..., Any]:
-    """`call`, with the results and the exceptions that Python should see, and as much stack as it needs."""
+    """`call`, with the results and the exceptions that Python should see, and as much stack as it needs.
+
+    Where only exceptions are to be seen to, `bare` is the program without that, and `written` what it needs.
+    """
     if source.recursive:
         call = importlib.import_module("chainrule.backends.threads").with_room(call, source.repeatable)
     if source.parallel:
@@ -64,18 +67,24 @@ def boundary(source: Source, call: Callable[..., Any]) -> Callable[..., Any]:
         return call
     program = call
 
+    def written(error: Exception) -> Exception:
+        if isinstance(error, raised):
+            error.args = arguments(error.args)
+        return error
+
     def checked(*args: Any) -> Any:
         try:
             made = program(*args)
         except raised as error:
-            error.args = arguments(error.args)
-            raise
+            raise written(error) from None
         if not any(kinds):
             return made
         if len(kinds) == 1:
             return kinds[0](made)
         return tuple(kind(m) if kind else m for kind, m in zip(kinds, made, strict=True))
 
+    if not any(kinds):
+        vars(checked).update(bare=program, written=written)
     return checked
 
 
