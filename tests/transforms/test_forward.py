@@ -413,10 +413,10 @@ f_jvp(c: float64[:], x: float64, x_dot: float64)
     p, p_dot = for i in range(0, n_c, 1) with p_2 = 0.0, p_dot_2 = 0.0:
         v = c[i]
         q = multiply(p_2, x)
-        t = multiply(p_dot_2, x)
-        t_2 = multiply(x_dot, p_2)
-        q_dot = add(t, t_2)
+        t = multiply(x_dot, p_2)
         r = subtract(v, q)
-        r_dot = negative(q_dot)
+        t_2 = negative(x)
+        r_dot_2 = multiply(p_dot_2, t_2)
+        r_dot = subtract(r_dot_2, t)
         give r, r_dot
     return p, p_dot"""

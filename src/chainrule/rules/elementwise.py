@@ -47,12 +47,21 @@ pairs, positive_pairs = interval(-2, 2, 2), interval(0.1, 3, 2)
 add = elementwise("add", np.add, 1, 1, samples=pairs)
 subtract = elementwise("subtract", np.subtract, 1, -1, samples=pairs)
 multiply = elementwise("multiply", np.multiply, lambda z, x, y: y, lambda z, x, y: x, samples=pairs)
+
+
+def _by_divisor(z: Any, x: Any, y: Any) -> Any:
+    """The partial of z = x / y in y; where x is the number 1, without another quotient."""
+    if isinstance(x, (int, float, np.floating)) and x == 1:
+        return -z * z
+    return divide(-z, y) if isinstance(y, Tracer) else -z / y
+
+
 divide = elementwise(
     "divide",
     np.divide,
     # A traced zero of Python's would raise in an operator.
     lambda z, x, y: divide(1, y) if isinstance(y, Tracer) else 1 / y,
-    lambda z, x, y: divide(-z, y) if isinstance(y, Tracer) else -z / y,
+    _by_divisor,
     samples=positive_pairs,
 )
 negative = elementwise("negative", np.negative, -1, samples=real)

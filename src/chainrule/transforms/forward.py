@@ -46,6 +46,7 @@ from chainrule.ir.nodes import (
 from chainrule.ir.walk import defines, find_writes, is_number, nodes_of, settle_writes
 from chainrule.transforms.activity import called_by, find_active, is_float
 from chainrule.transforms.partials import Partial, array_tangent, convert, operands_of, partial, push
+from chainrule.transforms.preaccumulate import preaccumulate
 
 __all__ = ["jvp"]
 
@@ -412,6 +413,7 @@ class _Writer:
         ends = [(self.number(c.next), self.dot(c.out)) for _ in self.each() for c in active]
         added = [Carry(p, init, after, out) for (init, p), (after, out) in zip(starts, ends, strict=True)]
         carries = [*node.carries, *added]
+        preaccumulate(body, carries, added, self.build)
         if isinstance(node, For):
             self.build.emit(For(node.index, node.lower, node.upper, node.step, body, carries))
         else:

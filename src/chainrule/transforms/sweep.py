@@ -48,6 +48,7 @@ from chainrule.transforms.indices import Indices
 from chainrule.transforms.mirror import Mirror, bar, zero
 from chainrule.transforms.partials import array_cotangent, convert, operands_of, params_read, partial, pull
 from chainrule.transforms.places import Place, Places
+from chainrule.transforms.preaccumulate import preaccumulate
 from chainrule.transforms.residuals import Residuals
 from chainrule.transforms.tape import Tapes
 
@@ -544,6 +545,7 @@ class Sweep:
             init, after = self.take(c.out) or nothing, child.flows.pop(c.param, nothing)
             loop.carries.append(Carry(param, init, after, outs[c]))
         loop.carries.extend(child.carries(self.demand.total))
+        preaccumulate(loop.body, loop.carries, [c for c in loop.carries if is_float(c.param)], self.build)
         self.build.emit(loop)
         self.loops.append(Turn(loop, lower, upper))
         for c, out in outs.items():
