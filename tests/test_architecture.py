@@ -48,6 +48,7 @@ LAZY = {
     "chainrule.backends.numba.program": "Numba, where no machine code is found on disk; threads, for recursion",
     "chainrule.backends.numba.symbols": "the modules of SciPy that a program calls",
     "chainrule.frontends.library.special": "the rules of scipy.special, which import SciPy",
+    "chainrule.native.fastcall": "LLVM, when the first program is compiled",
     "chainrule.native.jit": "Numba, when the first program is compiled",
     "chainrule.native.verify": "Numba, when the first program is compiled",
     "chainrule.numpy": "the submodules of NumPy that are looked through",

@@ -348,12 +348,21 @@ def carried(v: Any) -> Any:
 
 
 def kept(v: Any) -> Any:
+    h = np.maximum(v * (1.0 - 2.0 * np.arange(20)), 0.0)
+    return np.sum(np.sqrt(h)) + np.sum(h)
+
+
+def kept_in_scalars(v: Any) -> Any:
     h = np.maximum(v * np.array([1.0, -1.0]), 0.0)
     return np.sum(np.sqrt(h)) + np.sum(h)
 
 
 # What a loop carries, or memory holds: the function and its derivative at 4.
-KEPT = {"a carry that starts as a constant": (carried, 1.0), "a selection in memory": (kept, 1.25)}
+KEPT = {
+    "a carry that starts as a constant": (carried, 1.0),
+    "a selection in memory": (kept, 1.25),
+    "a selection in a small array": (kept_in_scalars, 1.25),
+}
 
 
 @pytest.mark.parametrize("name", KEPT)

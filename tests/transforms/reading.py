@@ -15,14 +15,19 @@ from chainrule.transforms.forward import jvp
 from chainrule.transforms.reverse import vjp
 from chainrule.transforms.simplify import simplify
 
-__all__ = ["kind_of", "program_of", "reverse"]
+__all__ = ["as_read", "kind_of", "program_of", "reverse"]
 
 
 def program_of(function: Callable[..., Any], args: Sequence[Any]) -> Function:
     """The program of ``function(*args)``, cleaned up."""
+    return simplify(as_read(function, args))
+
+
+def as_read(function: Callable[..., Any], args: Sequence[Any]) -> Function:
+    """The program of ``function(*args)``."""
     names = tuple(inspect.signature(function).parameters)
     kinds = tuple(map(kind_of, args))
-    return simplify(read_program(function, kinds, {}, read(function), names, jvp, reverse).function)
+    return read_program(function, kinds, {}, read(function), names, jvp, reverse).function
 
 
 def reverse(function: Function, active: Sequence[bool], wanted: Any = None) -> Function:

@@ -13,7 +13,7 @@ from chainrule.backends.python import write
 from chainrule.ir.build import FLOAT, INT, Builder, constant, integer
 from chainrule.ir.check import check
 from chainrule.ir.evaluate import evaluate
-from chainrule.ir.nodes import Array, Atom, Block, Carry, For, Function, If, Incr, Let, Load, Merge, Store, Var
+from chainrule.ir.nodes import Alloc, Array, Atom, Block, Carry, For, Function, If, Incr, Let, Load, Merge, Store, Var
 from chainrule.ir.walk import find_writes, nodes_of
 from chainrule.transforms import fission
 from chainrule.transforms.fission import fissioned
@@ -300,3 +300,20 @@ def test_each_loop_adds_to_cells_of_its_own() -> None:
     inner = [n for n in nodes_of(branch.then) if isinstance(n, For)][1:]
     assert [sum(isinstance(n, Incr) for n in loop.body) for loop in inner] == [1, 1, 1]
     assert [sum(isinstance(n, Incr) for n in nodes_of(branch.orelse))] == [3]
+
+
+def test_loads_wait_until_they_are_needed() -> None:
+    """Only what goes into the exponential, and comes out of it, is handed on in rows."""
+
+    def body(build: Any, i: Var, arrays: Any, carries: Any) -> Any:
+        old = build.load(arrays[1], i)
+        (s,) = recurrence(build, i, arrays, carries)
+        s = build.let("add", s, old)
+        build.store(arrays[1], (i,), s)
+        return [s]
+
+    function, args = over(body, 1)
+    made = check(fissioned(function, strip=16))
+    (rows,) = [n for n in nodes_of(made.body) if isinstance(n, Alloc)]
+    assert rows.shape == (integer(2 * (16 + 8)),)
+    same(function, made, args)

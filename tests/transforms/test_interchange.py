@@ -165,6 +165,14 @@ def running(a: Any) -> Any:
     return np.sum(y)
 
 
+def in_a_condition(a: Any) -> Any:
+    """Loops that a condition needs are left alone."""
+    count = 0
+    while np.sum(a * a) * count < 50.0:
+        count += 1
+    return a[0, 0] * count
+
+
 def triangle(a: Any) -> Any:
     s = 0.0
     for j in range(a.shape[1]):
@@ -203,6 +211,7 @@ CASES: list[tuple[Any, tuple[Any, ...], int]] = [
     (single, (B.astype(np.float32),), 1),
     (off_the_diagonal, (B,), 1),
     (running, (B,), 0),
+    (in_a_condition, (B,), 0),
     (triangle, (B.T @ B,), 0),
     (rows, (B,), 0),
     (gathered, (B, np.array([0, 2, 1, 1, 6, 3, 3])), 1),

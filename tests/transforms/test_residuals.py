@@ -101,7 +101,7 @@ KEPT: list[tuple[Any, tuple[Any, ...], list[tuple[str, int]]]] = [
     (chosen_rows, (_matrix, np.array([2, 0, 1])), []),
     (ZOO["csr"][0], ZOO["csr"][1], [("float64", 1)]),  # the array of the program, of which nothing else is left
     (ZOO["swapped"][0], ZOO["swapped"][1], [("float64", 1)] * 3),  # two values, and the sine of one
-    (ZOO["reload_and_restore"][0], ZOO["reload_and_restore"][1], [("float64", 1)] * 2),
+    (ZOO["reload_and_restore"][0], ZOO["reload_and_restore"][1], [("float64", 1)]),
     (ZOO["relaxation"][0], ZOO["relaxation"][1], [("float64", 3)]),
 ]
 

@@ -502,14 +502,14 @@ def test_what_nobody_needs_is_left_out() -> None:
 def test_contents_of_merged_copied_and_viewed_arrays_live() -> None:
     def build(b: Builder, c: Var, m: Var, n: Var) -> Any:
         def made(value: float) -> list[Any]:
-            t = b.alloc("float64", [integer(2)], 0.0)
+            t = b.alloc("float64", [integer(20)], 0.0)
             b.store(t, [integer(0)], constant(value))
             return [t]
 
         (t,) = branch(b, b.let("less", n, integer(2)), lambda: made(1.0), lambda: made(2.0))
         copied = b.copy(t)
         b.store(t, [integer(1)], constant(7.0))
-        y = b.alloc("float64", [integer(2)], 1.0)
+        y = b.alloc("float64", [integer(20)], 1.0)
         b.add_into(y, b.view(copied, "index", [Slice(None, None, integer(-1))]))
         return b.load(y, n)
 

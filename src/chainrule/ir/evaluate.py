@@ -129,8 +129,7 @@ def _result(value: Any, type: Type) -> Any:
 
 def _empty(shape: tuple[int, ...], dtype: str) -> Any:
     """An array that nobody is to read before it is filled."""
-    kind = np.dtype(dtype)
-    return np.full(shape, np.iinfo(kind).min if kind.kind == "i" else True if kind.kind == "b" else np.nan, kind)
+    return np.full(shape, ops.unfilled(dtype), dtype)
 
 
 class _Interpreter:

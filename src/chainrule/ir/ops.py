@@ -28,6 +28,7 @@ __all__ = [
     "is_scalar_op",
     "number",
     "result_type",
+    "unfilled",
 ]
 
 FLOATS = ("float64", "float32", "complex128", "complex64")
@@ -154,6 +155,12 @@ def number(value: Any, dtype: str) -> Any:
     """`value` in the precision of `dtype`: Python's float, int or bool where they are it, else NumPy's scalar."""
     scalar = _KINDS[dtype](value)
     return scalar.item() if dtype in _PYTHON else scalar
+
+
+def unfilled(dtype: str) -> Any:
+    """What is in memory that was not filled and that nobody is to read: NaN, the most negative integer, True."""
+    kind = np.dtype(dtype)
+    return np.iinfo(kind).min if kind.kind == "i" else kind.kind == "b" or np.nan
 
 
 def evaluate(op: str, args: tuple[Any, ...], type: Scalar) -> Any:

@@ -311,20 +311,13 @@ class Strips:
     def _copy(self, array: Var, build: Builder) -> None:
         """Fetch the strip's part of an array."""
         axis = self.nest.tiled[array]
-        bodies, index = [build], list[Var]()
-        for k in range(_ndim(array)):
-            if k != axis:
-                index.append(Var("i", INT))
-                bodies.append(Builder())
-        counter, inner = Var("k", INT), Builder()
-        place = [*index[:axis], inner.let("add", self.start, counter), *index[axis:]]
-        inner.store(self.tiles[array], [*index, counter], inner.load(array, *place))
+        extents: list[Atom] = [build.dim(array, k) for k in range(_ndim(array)) if k != axis]
         left = build.let("subtract", build.dim(array, axis), self.start)  # the loop may read less than its bounds say
-        trips = build.let("minimum", left, self.trips)
-        bodies[-1].emit(For(counter, integer(0), trips, integer(1), inner.block))
-        axes = [k for k in range(_ndim(array)) if k != axis]
-        for k, i, outer, body in reversed([*zip(axes, index, bodies[:-1], bodies[1:], strict=True)]):
-            outer.emit(For(i, integer(0), outer.dim(array, k), integer(1), body.block))
+        extents.append(build.let("minimum", left, self.trips))
+        index, inner = [Var("i", INT) for _ in extents], Builder()
+        place = [*index[:axis], inner.let("add", self.start, index[-1]), *index[axis:-1]]
+        inner.store(self.tiles[array], index, inner.load(array, *place))
+        build.emit(_over(index, extents, inner.block))
 
     # -- items
 
@@ -344,13 +337,10 @@ class Strips:
 
     def _fill(self, node: Alloc, build: Builder) -> None:
         assert node.fill is not None
-        builders, index = [build], [Var("i", INT) for _ in (*node.shape, None)]
-        for _ in index:
-            builders.append(Builder())
-        builders[-1].store(self.tables[node.out], index, node.fill)
-        extents = [*self.renaming.all(node.shape), self.trips]
-        for i, extent, outer, inner in reversed([*zip(index, extents, builders[:-1], builders[1:], strict=True)]):
-            outer.emit(For(i, integer(0), extent, integer(1), inner.block, line=node.line))
+        index, inner = [Var("i", INT) for _ in (*node.shape, None)], Builder()
+        inner.line = node.line
+        inner.store(self.tables[node.out], index, node.fill)
+        build.emit(_over(index, [*self.renaming.all(node.shape), self.trips], inner.block))
 
     def _enter(self, carries: Sequence[Carry]) -> list[tuple[Carry, Var, Atom]]:
         """What is carried, but for lanes, which are in rows."""
@@ -563,6 +553,13 @@ class _Lane(_Plain):
             before, after = self.all(index[:axis]), self.all(index[axis + 1 :])
             return wide, (*before, self.strips.number, *after, self.counter)
         return super().cell(node)
+
+
+def _over(index: Sequence[Var], extents: Sequence[Atom], body: Block) -> For:
+    """Loops over all of an array, around `body`."""
+    (first, *others), (extent, *more) = index, extents
+    inner = Block([_over(others, more, body)]) if others else body
+    return For(first, integer(0), extent, integer(1), inner)
 
 
 def _ndim(array: Var) -> int:

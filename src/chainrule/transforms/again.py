@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from chainrule.ir.nodes import Alloc, Array, Atom, Block, Const, Dim, For, Function, Let, Load, Node, Store, Undef, Var
 from chainrule.ir.walk import nodes_of, reads
-from chainrule.transforms.indices import Form, Indices
+from chainrule.transforms.indices import Indices
 from chainrule.transforms.places import Places, Region
 from chainrule.transforms.simplify.walk import Substitution
 
@@ -74,7 +74,7 @@ class _Finder:
             if loop is None or loop.index in values:
                 if not self._same(mine, theirs, region):
                     return None
-            elif not self._goes_through(loop, mine):
+            elif not self.indices.goes_through(loop, mine):
                 return None
             else:
                 values[loop.index] = mine
@@ -104,25 +104,12 @@ class _Finder:
         """Whether two indices are the same number, which does not change in `region`."""
         if isinstance(a, Undef) or isinstance(b, Undef):
             return False
-        form = self.indices.form(a)
-        apart = form.plus(self.indices.form(b), -1)
-        return not apart.terms and not apart.number and not any(self._inside(v, region) for v in form.terms)
+        return self.indices.equal(a, b) and not any(self._inside(v, region) for v in self.indices.form(a).terms)
 
     def _inside(self, var: Var, region: Region) -> bool:
         """Whether `var` is defined in a block within `region`, but not in its own."""
         home = self.places.places[var].region
         return home is not region and self.places.within(home, region)
-
-    def _goes_through(self, loop: For, index: Atom) -> bool:
-        """Whether `index` is certain to be among those of `loop`."""
-        if isinstance(index, Undef):
-            return False
-        up = loop.step.value > 0  # type: ignore[union-attr]
-        form, one = self.indices.form(index), Form({}, 1)
-        first, last = self.indices.form(loop.lower), self.indices.form(loop.upper)
-        low, high = (first, last) if up else (last.plus(one), first.plus(one))
-        proves = self.indices.proves_not_negative
-        return proves(form.plus(low, -1)) and proves(high.plus(form, -1).plus(one, -1))
 
     def _computed(self, atom: Atom, region: Region, values: Substitution, made: list[Node]) -> Atom | None:
         """`atom` of the store's iteration, computed with the load's indices."""

@@ -5,6 +5,7 @@ elementary functions and of divisions are kept, arithmetic and indices are recom
 be kept for them, and a load is repeated where the cell still holds what it held:
 
 - nothing that may run later writes to it, or
+- it is a cell of a copy, and the array that was copied still holds it (`origins`), or
 - its memory is restored as the sweep goes back, and nothing from the load to the statement being reversed writes
   to that memory. What is restored is decided before the sweep, so that no load can rely on what is not.
 
@@ -22,6 +23,7 @@ from chainrule.ir.nodes import Array, Atom, Carry, Dim, For, Incr, Let, Load, No
 from chainrule.ir.ops import CHEAP
 from chainrule.transforms.indices import same
 from chainrule.transforms.mirror import Mirror
+from chainrule.transforms.origins import Origins
 from chainrule.transforms.places import Place, Region
 from chainrule.transforms.residuals import Frame, Recording, Residuals, distance, offset, trips
 
@@ -55,6 +57,7 @@ class Demand:
         self.residuals = residuals
         self.indices = residuals.indices
         self.places = residuals.places
+        self.origins = Origins(residuals.indices)
         self.plan = plan
         self.build = build
         self.mirrors: dict[Region, Mirror] = {}  # of the regions around the statement being reversed
@@ -157,6 +160,8 @@ class Demand:
                     yield Way(self.lack(*index) | self.detour(array), lambda: self._loaded(array, index, var), index)
             case Dim(array=array, axis=axis) if self.reachable(array) and not self._grows(array):
                 yield Way(self.detour(array), lambda: self.build.dim(self.array(array), axis))
+        if isinstance(node, Load) and self.mirrors[place.region].at >= place.position:
+            yield from self._copied(node)
         carry = _carry(var, place)
         stride = None if carry is None else self.indices.stride(carry)
         if carry is not None and stride is not None:
@@ -186,6 +191,13 @@ class Demand:
 
     def _loaded(self, array: Var, index: tuple[Atom, ...], var: Var) -> Atom:
         return self.build.load(self.array(array), *self.all(index), hint=var.hint)
+
+    def _copied(self, node: Load) -> Iterator[Way]:
+        """From the array that the one of `node` is a copy of."""
+        found = self.origins.of(node)
+        if found is not None and self.reachable(found[0]):
+            array, index = found
+            yield Way(self.lack(*index) | self.detour(array), lambda: self._loaded(array, index, node.out), index)
 
     def _grows(self, array: Var) -> bool:
         return self.places.root(array) in self.places.reserved

@@ -212,6 +212,7 @@ class _Parts:
             for n, cell in enumerate(cells):
                 for k in cell:
                     self.phase[k] = first + 2 * n
+        self._wait()
 
     def _memory(self, load: Load) -> Var:
         return self.graph.indices.places.memory(load.array)
@@ -239,6 +240,13 @@ class _Parts:
                     if after >> j & 1 and not self.free[j]:
                         changed |= self._at_least(j, self.phase[k])
                 changed |= self._at_least(k, self.phase[self.component[k]])
+
+    def _wait(self) -> None:
+        """Let loads wait for the first loop that needs them, and hand nothing on."""
+        for k in range(len(self.items) - 1, -1, -1):
+            if isinstance(self.items[k], Load) and self.component[k] not in self.cyclic:
+                later = [self.phase[j] for j in range(len(self.items)) if self.graph.after[k] >> j & 1]
+                self.phase[k] = max(self.phase[k], min(later, default=0) // 2 * 2)
 
     def _at_least(self, k: int, phase: int) -> bool:
         odd = phase % 2 == 1

@@ -55,6 +55,10 @@ class Form:
         return Form(terms, self.number + factor * other.number)
 
 
+_Access = Load | Store | Incr
+_ONE = Form({}, 1)
+
+
 class Indices:
     """Proofs about the indices of the program of `places`."""
 
@@ -69,7 +73,7 @@ class Indices:
         """The statements that write to each memory."""
         found: dict[Var, list[Node]] = {}
         for node in nodes_of(self.places.body.block):
-            if node in self.places.positions and not isinstance(node, (For, While)):
+            if node in self.places.positions and not isinstance(node, (If, For, While)):
                 for memory in self.places.writes(node):
                     found.setdefault(memory, []).append(node)
         return found
@@ -168,7 +172,7 @@ class Indices:
 
     def _holds_sizes(self, memory: Var) -> bool:
         """Whether the program makes an array of integers and stores no negative ones."""
-        writers = [w for w in self._writers.get(memory, ()) if not isinstance(w, Reserve)]
+        writers = [w for w in self.writers(memory) if not isinstance(w, Reserve)]
         node = self.places.places[memory].node
         made = isinstance(node, Alloc) and (node.fill is None or node.fill.value >= 0)
         return made and all(isinstance(w, Store) and self.not_negative(w.value) for w in writers)
@@ -178,7 +182,37 @@ class Indices:
         counted = isinstance(owner, For) and owner.index is var and isinstance(owner.step, Const)
         return owner if counted else None  # type: ignore[return-value]
 
+    def equal(self, a: Atom, b: Atom) -> bool:
+        """Whether two integers are proved to be the same."""
+        if isinstance(a, Undef) or isinstance(b, Undef):
+            return False
+        apart = self.form(a).plus(self.form(b), -1)
+        return not apart.terms and not apart.number
+
+    def goes_through(self, loop: For, index: Atom) -> bool:
+        """Whether `index` is certain to be among those of a loop with a step of 1 or -1."""
+        if isinstance(index, Undef):
+            return False
+        form, (low, high) = self.form(index), self._ends(loop)
+        proves = self.proves_not_negative
+        return proves(form.plus(low, -1)) and proves(high.plus(form, -1))
+
+    def spans(self, loop: For, extent: Atom) -> bool:
+        """Whether a loop with a step of 1 or -1 goes through all indices of an axis of this extent."""
+        low, high = self._ends(loop)
+        rest = self.form(extent).plus(high, -1)
+        return not (low.terms or low.number or rest.terms) and rest.number == 1
+
+    def _ends(self, loop: For) -> tuple[Form, Form]:
+        """The least and the greatest index of a loop that is entered."""
+        first, end = self.form(loop.lower), self.form(loop.upper)
+        return (first, end.plus(_ONE, -1)) if is_number(loop.step, 1) else (end.plus(_ONE), first)
+
     # -- cells
+
+    def writers(self, memory: Var) -> Sequence[Node]:
+        """The statements that write to `memory`."""
+        return self._writers.get(memory, ())
 
     def final(self, node: Load | Store) -> bool:
         """Whether nothing that may run after `node` writes to its cell."""
@@ -189,20 +223,20 @@ class Indices:
 
     def restorable(self, memory: Var) -> bool:
         """Whether all writes to `memory` are to single cells, which can be undone."""
-        return all(isinstance(w, (Store, Incr, Reserve)) for w in self._writers.get(memory, ()))
+        return all(isinstance(w, (Store, Incr, Reserve)) for w in self.writers(memory))
 
     def _is_final(self, node: Load | Store) -> bool:
         memory = self.places.memory(node.array)
-        return all(isinstance(w, Reserve) or not self._reaches(w, node) for w in self._writers.get(memory, ()))
+        birth = self.places.places[memory].region
+        return all(isinstance(w, Reserve) or not self.reaches(w, node, birth) for w in self.writers(memory))
 
-    def _reaches(self, later: Node, node: Load | Store) -> bool:
-        """Whether `later` may write to the cell of `node` after `node` has run."""
+    def reaches(self, later: Node, node: Node, region: Region) -> bool:
+        """Whether `later` may touch the cell of `node` after `node` has run, both in one iteration of `region`."""
         loops, after = self._common(node, later)
-        birth = self.places.places[self.places.memory(node.array)].region
-        loops = [r for r in loops if r is not birth and self.places.within(r, birth)]  # others make it anew
+        loops = [r for r in loops if r is not region and self.places.within(r, region)]
         if not loops and not after:
             return False
-        if not isinstance(later, (Store, Incr)):
+        if not isinstance(later, _Access) or not isinstance(node, _Access):
             return True
         (base, mine), (other, theirs) = self.cell(node.array, node.index), self.cell(later.array, later.index)
         if base is not other or mine is None or theirs is None:

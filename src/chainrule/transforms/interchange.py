@@ -21,8 +21,10 @@ from chainrule.ir.walk import Renaming, defines, nodes_of, reads
 from chainrule.transforms.abreast import PAD, Rooms, Strips
 from chainrule.transforms.dependence import inner_reads
 from chainrule.transforms.fission import versions
+from chainrule.transforms.lift import lifted
 from chainrule.transforms.nests import KNOWN, Nest, Program
 from chainrule.transforms.places import Place, Places
+from chainrule.transforms.recur import recurring
 from chainrule.transforms.residuals import distance
 from chainrule.transforms.simplify.walk import Substitution, block_of, inside, touching
 from chainrule.transforms.sink import sunk
@@ -67,6 +69,11 @@ def interchanged(function: Function, strip: int = _STRIP, many: int = _MANY) -> 
         wanted = {former[n] for n in _Interchanger(flat, strip, many).chosen() if n in former}
         flat, former = sunk(function, wanted.__contains__)
     worker = _Interchanger(flat, strip, many, former)
+    for change in (recurring, lifted):
+        flat, before = change(flat, worker.chosen())
+        if before:
+            former = {made: former.get(n, n) for made, n in before.items()}
+            worker = _Interchanger(flat, strip, many, former)
     body = worker.block(flat.body)
     if body is flat.body:
         return function

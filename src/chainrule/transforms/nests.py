@@ -63,7 +63,8 @@ class Program:
     def nest(self, loop: For) -> Nest | None:
         """The nest of `loop`; None if its iterations cannot run side by side."""
         if loop not in self.nests:
-            made = Nest(self, loop) if _is_written_so(loop) else None
+            known = loop.body in self.places.regions  # a condition of a `while` is no region
+            made = Nest(self, loop) if known and _is_written_so(loop) else None
             self.nests[loop] = made if made is not None and made.is_allowed() else None
         return self.nests[loop]
 
@@ -303,7 +304,8 @@ class Nest:
 
     def tables(self) -> list[Var]:
         """The arrays of which each iteration has its own."""
-        return [a for a in self.own if a in self.lanes]
+        arrays = dict.fromkeys(self.places.memory(a) for a, _ in self.cells.values())  # in the same order every time
+        return [a for a in arrays if a in self.own and a in self.lanes]
 
     @functools.cached_property
     def tiled(self) -> dict[Var, int]:

@@ -41,6 +41,7 @@ from chainrule.ir.walk import nodes_of
 from chainrule.transforms.fission import fissioned
 from chainrule.transforms.interchange import interchanged
 from chainrule.transforms.order import Order
+from chainrule.transforms.roll import rolled
 from chainrule.transforms.strips import loop_of, strip_of
 from chainrule.transforms.unsigned import unsigned
 
@@ -139,7 +140,7 @@ class _Divider:
         outs = tuple(Var(c.out.hint, c.out.type) for c in loop.carries)
         if up and self.order.indices.not_negative(loop.lower):
             part = _from_zero(part)
-        body.emit(Call(outs, unsigned(fissioned(interchanged(part), sums=True)), (*bounds, *zeros, *own)))
+        body.emit(Call(outs, unsigned(fissioned(rolled(interchanged(part)), sums=True)), (*bounds, *zeros, *own)))
         for array, out in zip(sums, outs, strict=True):
             body.store(array, [number], out)
         build.emit(For(number, integer(0), parts, integer(1), body.block, parallel=True))

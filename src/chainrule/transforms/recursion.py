@@ -72,9 +72,13 @@ def looped(function: Function) -> Function:
     flat = {f: version for f in functions if (version := _loops(f)) is not None}
     if not flat:
         return function
-    others = {f: dataclasses.replace(f) for f in functions if f is function or f not in flat}
+    bodies = [flat.get(f, f).body for f in functions]
+    heads = nodes_of(*(n.head for n in nodes_of(*bodies) if isinstance(n, While)))  # which have no effects
+    stay = {n for n in heads if isinstance(n, Call)}
+    asked = {function, *(n.function for n in stay)}
+    others = {f: dataclasses.replace(f) for f in functions if f in asked or f not in flat}
     for f, made in others.items():
-        writer = _Inlining(flat, others)
+        writer = _Inlining(flat, others, stay)
         made.body = writer.block(flat.get(f, f).body)
         made.results = writer.all(flat.get(f, f).results)
     return others[function]
@@ -110,17 +114,17 @@ class Calling(Renaming):
 
 
 class _Inlining(Calling):
-    """The bodies of functions that are `flat` stand for their calls."""
+    """The bodies of functions that are `flat` stand for their calls, but for those that `stay`."""
 
-    def __init__(self, flat: dict[Function, Function], functions: dict[Function, Function]) -> None:
+    def __init__(self, flat: dict[Function, Function], functions: dict[Function, Function], stay: set[Call]) -> None:
         super().__init__(functions)
-        self.flat = flat
+        self.flat, self.stay = flat, stay
 
     def call(self, call: Call) -> list[Node]:
         version = self.flat.get(call.function)
-        if version is None:
+        if version is None or call in self.stay:
             return super().call(call)
-        inner = _Inlining(self.flat, self.functions)
+        inner = _Inlining(self.flat, self.functions, self.stay)
         inner.atoms.update(zip(version.params, self.all(call.args), strict=True))
         nodes = inner.block(version.body).nodes
         self.atoms.update(zip(call.outs, inner.all(version.results), strict=True))

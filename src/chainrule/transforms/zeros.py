@@ -73,7 +73,8 @@ class _StaleError(Exception):
 
 def without_zeros(function: Function, shadows: Collection[Var]) -> Function:
     """`function` with fewer accesses to those of its arrays that are `shadows`."""
-    shadows = {s for s in shadows if s in {n.out for n in nodes_of(function.body) if isinstance(n, Alloc)}}
+    made = {n.out for n in nodes_of(function.body) if isinstance(n, Alloc)}
+    shadows = [s for s in shadows if s in made]  # the same order, and the same text, every time
     if not shadows:
         return function
     program = _Program(function, shadows)
@@ -124,7 +125,7 @@ class _Program:
         self.function = function
         self.indices = indices or Indices(Places(function))
         self.places = self.indices.places
-        self.uses: dict[Var, set[Node]] = {s: set() for s in shadows}  # the statements that touch it, or hold such
+        self.uses: dict[Var, dict[Node, None]] = {s: {} for s in shadows}  # the statements that touch it, or hold such
         self.closed = {s for s in shadows if s in self.places.merged or s in self.places.reserved}
         self._accesses: dict[For, Accesses] = {}
         roots = roots_of(function)
@@ -138,7 +139,7 @@ class _Program:
 
     def _use(self, shadow: Var, node: Node | None) -> None:
         while node is not None and node not in self.uses[shadow]:
-            self.uses[shadow].add(node)
+            self.uses[shadow][node] = None
             node = self.places.positions[node].region.owner
 
     def private(self, loop: For, shadow: Var) -> bool:

@@ -4,7 +4,8 @@
 (`ends`) and runs the passes of this package, twice: what is known or computed twice goes (`fold`), and what nobody
 needs (`dead`); branches on one test are joined (`branches`) or hand on what they have computed (`handed`), cells that
 a loop works on become scalars (`promote`), loops that hand an array over are joined (`fuse`), stores that are
-overwritten go (`stores`), what does not change in a loop moves out (`hoist`). Results, exceptions, prints and what is
+overwritten go (`stores`), what does not change in a loop moves out (`hoist`). In between small arrays, those that are
+still there, become scalars (`scalars`). Results, exceptions, prints and what is
 written to the arguments stay what they are, in their order; not so where a program is in error: an index out of
 bounds in a load that nobody needs, or extents that do not fit. Arguments that are written to are taken not to share
 memory with others.
@@ -26,12 +27,13 @@ from chainrule.transforms.simplify.fuse import fused
 from chainrule.transforms.simplify.handed import handed_on
 from chainrule.transforms.simplify.hoist import hoisted
 from chainrule.transforms.simplify.promote import promoted
+from chainrule.transforms.simplify.scalars import scalarised
 from chainrule.transforms.simplify.stores import without_overwritten
 from chainrule.transforms.simplify.walk import Substitution
 
 __all__ = ["PASSES", "simplify"]
 
-PASSES = (
+_ROUND = (
     folded,
     with_joined_branches,
     without_dead,
@@ -43,7 +45,7 @@ PASSES = (
     without_overwritten,
     without_dead,
 )
-_ROUNDS = 2
+PASSES = (*_ROUND, scalarised, *_ROUND)
 
 
 def simplify(function: Function) -> Function:
@@ -83,13 +85,12 @@ def simplify(function: Function) -> Function:
 def _alone(function: Function) -> Function:
     """`function` by itself; what it calls stays."""
     done: dict[Callable[[Function], Function], Function] = {}  # what a pass has left as it was
-    for _ in range(_ROUNDS):
-        for step in PASSES:
-            if done.get(step) is not function:
-                made = step(function)
-                if made is function:
-                    done[step] = function
-                function = made
+    for step in PASSES:
+        if done.get(step) is not function:
+            made = step(function)
+            if made is function:
+                done[step] = function
+            function = made
     return function
 
 

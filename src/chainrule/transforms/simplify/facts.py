@@ -9,7 +9,7 @@ from __future__ import annotations
 from chainrule.ir.nodes import Alloc, Atom, Const, Dim, For, Function, Let, Var
 from chainrule.ir.walk import growing, nodes_of
 
-__all__ = ["Facts", "Index", "key", "offset"]
+__all__ = ["Facts", "Index", "Sum", "key", "offset"]
 
 Index = tuple[Atom, ...]
 Sum = tuple[Var | None, int]  # a variable, or nothing, and a constant

@@ -17,7 +17,6 @@ from chainrule.ir.nodes import (
     Atom,
     Block,
     Carry,
-    Const,
     Dim,
     For,
     Function,
@@ -25,9 +24,7 @@ from chainrule.ir.nodes import (
     Incr,
     Let,
     Load,
-    Merge,
     Node,
-    Scalar,
     Store,
     Var,
     View,
@@ -35,6 +32,7 @@ from chainrule.ir.nodes import (
 )
 from chainrule.ir.walk import blocks, defines, nodes_of, reads, roots_of
 from chainrule.transforms.simplify.facts import Facts
+from chainrule.transforms.simplify.held import Held, entered, named
 from chainrule.transforms.simplify.walk import (
     Access,
     Cell,
@@ -137,39 +135,22 @@ class _Promoter:
         nodes = self.carrying(loop, firsts)
         if bounds is None or sure.isdisjoint(doubtful) or self.facts.compared("less", *bounds):
             return nodes
-        return self.entered(loop, bounds, nodes)
+        return entered(loop, bounds, nodes)
 
     def carrying(self, loop: For | While, firsts: dict[Cell, Access]) -> list[Node]:
         """`loop` with the cells as carries, between their loads and stores."""
-        loads = [Load(self.named(n), n.array, n.index, line=n.line) for n in firsts.values()]
-        params = [self.named(n) for n in firsts.values()]
+        loads = [Load(named(n), n.array, n.index, line=n.line) for n in firsts.values()]
+        params = [named(n) for n in firsts.values()]
         state: dict[Cell, Atom] = dict(zip(firsts, params, strict=True))
-        bodies = {name: self.through(getattr(loop, name), state) for name in _BLOCKS[type(loop)]}
+        held = Held(cell_of, self.values)
+        bodies = {name: held.through(getattr(loop, name), state) for name in _BLOCKS[type(loop)]}
         carries = [
-            Carry(param, load.out, after, self.named(load))
+            Carry(param, load.out, after, named(load))
             for param, load, after in zip(params, loads, state.values(), strict=True)
         ]
         made = dataclasses.replace(loop, carries=[*loop.carries, *carries], **bodies)  # type: ignore[arg-type]
         stores = [Store(n.array, n.index, c.out, line=n.line) for c, n in zip(carries, loads, strict=True)]
         return [*loads, made, *stores]
-
-    @staticmethod
-    def entered(loop: For | While, bounds: tuple[Atom, Atom], nodes: list[Node]) -> list[Node]:
-        """What has become of `loop`, under a test that it is entered."""
-        test = Let(Var("t", Scalar("bool")), "less", bounds, line=loop.line)
-        renaming = {c.out: Var(c.out.hint, c.out.type) for c in loop.carries}
-        merges = [Merge(c.out, renaming[c.out], c.init) for c in loop.carries]
-        for k, node in enumerate(nodes):
-            if isinstance(node, For):
-                carries = [dataclasses.replace(c, out=renaming.get(c.out, c.out)) for c in node.carries]
-                nodes[k] = dataclasses.replace(node, carries=carries)
-        return [test, If(test.out, Block(nodes), Block(), merges, line=loop.line)]
-
-    @staticmethod
-    def named(node: Access) -> Var:
-        """A variable for what a cell holds: ``b_i`` for ``b[i]``."""
-        index = (i.hint if isinstance(i, Var) else str(i.value) if isinstance(i, Const) else "" for i in node.index)
-        return Var("_".join((node.array.hint, *index)).replace("-", "m"), Scalar(node.array.type.dtype))
 
     def carried(self, found: Sequence[Access], cells: dict[Cell, list[Access]], accesses: _Accesses) -> bool:
         """Whether the accesses `found` are of a cell that can be carried."""
@@ -184,38 +165,6 @@ class _Promoter:
                 for other in cells.values()
             )
         )
-
-    def through(self, block: Block, state: dict[Cell, Atom]) -> Block:
-        """The block on values instead of cells; `state` has their values before it, and then after it."""
-        nodes: list[Node] = []
-        for node in block:
-            cell = cell_of(node) if isinstance(node, Access) else None
-            if isinstance(node, If):
-                nodes.append(self.branch(node, state))
-            elif not isinstance(node, Access) or cell is None or cell not in state:
-                nodes.append(node)
-            elif isinstance(node, Load):
-                self.values.atoms[node.out] = state[cell]
-            elif isinstance(node, Store):
-                state[cell] = node.value
-            else:
-                out = self.named(node)
-                nodes.append(Let(out, "add", (state[cell], node.value), line=node.line))
-                state[cell] = out
-        return Block(nodes)
-
-    def branch(self, node: If, state: dict[Cell, Atom]) -> If:
-        then, orelse = dict(state), dict(state)
-        first, second = self.through(node.then, then), self.through(node.orelse, orelse)
-        merges = []
-        for cell in state:
-            if then[cell] is not orelse[cell]:
-                out = Var(cell.array.hint, Scalar(cell.array.type.dtype))
-                merges.append(Merge(out, then[cell], orelse[cell]))
-                state[cell] = out
-            else:
-                state[cell] = then[cell]
-        return dataclasses.replace(node, then=first, orelse=second, merges=[*node.merges, *merges])
 
 
 def _used_next(nodes: Sequence[Node], start: int) -> set[Cell]:
