@@ -23,10 +23,11 @@ from unittest import mock
 import contestants
 import numpy as np
 import timing
-from programs import gmm, lstm, ode
+from programs import gmm, llsq, lstm, ode, scalar
 
 import chainrule as cr
 from chainrule.native import jit
+from chainrule.transforms import simplify
 
 # -- programs ------------------------------------------------------------------------------------------
 
@@ -145,12 +146,51 @@ def determinant(a, n):
     return minor(a, n, n, rows, columns)
 
 
+def lorenz(p, steps):
+    state = np.array([1.0, 1.0, 1.0])
+    for _ in range(steps):
+        x, y, z = state
+        state = state + 0.01 * np.array([p[0] * (y - x), x * (p[1] - z) - y, x * y - p[2] * z])
+    return np.sum(state)
+
+
+def kalman(observed, q):
+    """Minus the log-likelihood of places, of a particle that has a place and a speed."""
+    state, spread, step = np.zeros(2), np.eye(2), np.array([[1.0, 0.1], [0.0, 1.0]])
+    total = 0.0
+    for k in range(len(observed)):
+        state = step @ state
+        spread = step @ spread @ step.T + q[0] * np.eye(2)
+        error, variance = observed[k] - state[0], spread[0, 0] + q[1]
+        gain = spread[:, 0] / variance
+        state = state + gain * error
+        spread = spread - np.outer(gain, spread[0])
+        total += np.log(variance) + error * error / variance
+    return total
+
+
+def oscillator(p, force):
+    x, v = 1.0, 0.0
+    for i in range(len(force)):
+        x, v = x + 0.01 * v, v + 0.01 * (p[0] * (1.0 - x * x) * v - x + p[1] * force[i])
+    return x
+
+
 # -- passes --------------------------------------------------------------------------------------------
 
 
 def _without(where: str) -> Callable[[], Any]:
     """What takes away a pass from function to function."""
     return lambda: mock.patch(f"chainrule.{where}", lambda function, *rest, **options: function)
+
+
+def _without_change(where: str) -> Callable[[], Any]:
+    """What takes away a pass that says what loops were, too."""
+    return lambda: mock.patch(f"chainrule.{where}", lambda function, *rest: (function, {}))
+
+
+def _with_small_arrays() -> Any:
+    return mock.patch.object(simplify, "PASSES", tuple(p for p in simplify.PASSES if p is not simplify.scalarised))
 
 
 def _without_sums() -> Any:
@@ -162,8 +202,13 @@ def _without_sums() -> Any:
 PASSES: dict[str, Callable[[], Any]] = {
     "what is added to a shadow known to be zero is stored": _without("transforms.reverse.without_zeros"),
     "loops that carry a structural zero back stand under the test": _without("transforms.reverse.guarded"),
+    "the partial of a step before its adjoint": _without("transforms.sweep.preaccumulate"),
     "additions to neighbouring cells in loops of their own": _without_sums,
     "independent iterations run side by side": _without("native.jit.interchanged"),
+    "what is carried and kept is carried again": _without_change("transforms.interchange.recurring"),
+    "what a branch reads is read before it": _without_change("transforms.interchange.lifted"),
+    "memory begins where cache lines do": lambda: mock.patch("chainrule.native.workspace._aligned", np.empty),
+    "small arrays are scalars": _with_small_arrays,
     "rows are filled where they are kept": _without("native.jit.expanded"),
     "cheap elements are computed again": _without("native.jit.replayed"),
     "loops that add to the same cells are one": _without("native.jit.gathered"),
@@ -172,6 +217,7 @@ PASSES: dict[str, Callable[[], Any]] = {
         "chainrule.backends.statements.opaque_loops", return_value=frozenset()
     ),
     "ends of recursions are not called": _without("transforms.simplify.with_ends_inlined"),
+    "a level of recursions is written out": _without("native.jit.with_levels_inlined"),
 }
 
 
@@ -187,14 +233,16 @@ class Case(NamedTuple):
 
 def cases() -> Iterator[Case]:
     rng = np.random.default_rng(0)
-    zeros, guards, neighbours, abreast, filled, again, one, powers, rows, ends = PASSES
+    zeros, guards, steps, beside, abreast, recur, lift, lines, small, filled, again, one, powers, rows, *deep = PASSES
     normal, square = rng.normal, rng.normal(size=(50, 50))
     yield Case(zeros, "Runge-Kutta, 1000 × 100", ode.objective, ode.data((1000, 100)), ode.ARGNUMS)
     points = normal(size=(5000, 4)), normal(size=(10, 4))
     yield Case(guards, "k-means, 5000 × 10 × 4", clusters, points, (1,))
-    yield Case(neighbours, "Rosenbrock, 100,000", rosenbrock, (normal(size=100_000),))
-    yield Case(neighbours, "heat equation by slices, 1000 × 100", heat, (normal(size=1000), 100))
-    yield Case(neighbours, "Jacobi's method, 100² × 20", relaxed, (normal(size=(100, 100)), 20))
+    yield Case(steps, "scalar loop, 10,000", scalar.objective, scalar.data(10_000))
+    yield Case(steps, "Van der Pol's oscillator, 10,000", oscillator, (np.array([0.5, 0.1]), normal(size=10_000)))
+    yield Case(beside, "Rosenbrock, 100,000", rosenbrock, (normal(size=100_000),))
+    yield Case(beside, "heat equation by slices, 1000 × 100", heat, (normal(size=1000), 100))
+    yield Case(beside, "Jacobi's method, 100² × 20", relaxed, (normal(size=(100, 100)), 20))
     mixture = "Gaussian mixture, {} × {}, K = {}"
     for size in ((1000, 2, 5), (1000, 10, 25)):
         yield Case(abreast, mixture.format(*size), gmm.objective, gmm.data(size), gmm.ARGNUMS)
@@ -203,6 +251,12 @@ def cases() -> Iterator[Case]:
     yield Case(
         abreast, "convolution by loops, 64² with 3²", filtered, (normal(size=(64, 64)), normal(size=(3, 3))), (0, 1)
     )
+    for what in (recur, lines):
+        yield Case(what, "least squares, 128, n = 512", llsq.objective, llsq.data(512), llsq.ARGNUMS)
+    yield Case(lift, "k-means, 5000 × 10 × 4", clusters, points, (1,))
+    yield Case(lines, mixture.format(*size), gmm.objective, gmm.data(size), gmm.ARGNUMS)
+    yield Case(small, "Kalman filter, 2 states, 2000", kalman, (normal(size=2000), np.array([0.1, 0.5])), (1,))
+    yield Case(small, "Lorenz's equations, 2000 steps", lorenz, (np.array([10.0, 28.0, 8 / 3]), 2000))
     for what in (filled, again, one):
         yield Case(what, "Runge-Kutta, 1000 × 100", ode.objective, ode.data((1000, 100)), ode.ARGNUMS)
     fit = normal(size=16), rng.uniform(-1, 1, 500), normal(size=500)
@@ -210,7 +264,8 @@ def cases() -> Iterator[Case]:
     yield Case(rows, "Runge-Kutta, 1000 × 100", ode.objective, ode.data((1000, 100)), ode.ARGNUMS)
     yield Case(rows, "lstm, 2 × 1024", lstm.objective, lstm.data((2, 1024)), lstm.ARGNUMS)
     yield Case(rows, "Cholesky's factor by loops, 50", factor, (square @ square.T + 50 * np.eye(50),))
-    yield Case(ends, "determinant by minors, 7 × 7", determinant, (normal(size=49), 7))
+    for what in deep:
+        yield Case(what, "determinant by minors, 7 × 7", determinant, (normal(size=49), 7))
 
 
 def measure(case: Case, effort: timing.Effort) -> list[str]:
