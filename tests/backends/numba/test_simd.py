@@ -151,7 +151,7 @@ def test_gradients_call_vectors() -> None:
     gradient = cr.jit(cr.grad(softplus), cache=False)
     x = np.linspace(-3, 3, 101)
     np.testing.assert_allclose(gradient(x), 1 / (1 + np.exp(-x)), rtol=1e-15)
-    assert all(variant in machine_code(gradient) for variant in ("N4v_exp", "_ZGV"))
+    assert any(variant.symbol in machine_code(gradient) for variant in simd.available("exp"))
 
 
 @needs_vectors
