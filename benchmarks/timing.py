@@ -141,9 +141,12 @@ def _version(package: str) -> str:
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo") as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+            facts = dict(line.split(":", 1) for line in lines if ":" in line)
+        name, flags = (next(v for k, v in facts.items() if k.startswith(key)) for key in ("model name", "flags"))
     except (OSError, StopIteration):
         return platform.processor() or "unknown"
+    vectors = "AVX-512" if "avx512f" in flags.split() else "AVX2" if "avx2" in flags.split() else "no AVX2"
+    return f"{name.strip()} ({vectors})"
 
 
 def show_time(seconds: float) -> str:
