@@ -124,20 +124,26 @@ class Indices:
         return self.proves_not_negative(self.form(atom))
 
     def proves_not_negative(self, form: Form) -> bool:
+        form = self._least(form, self.places.body)
+        return form.number >= 0 and all(k > 0 and self._size(v) for v, k in form.terms.items())
+
+    def _least(self, form: Form, region: Region, but: Var | None = None) -> Form:
+        """The least that `form` can be, whatever the indices of loops within `region` are, except for that `but`."""
         for _ in range(_ROUNDS):
-            worst = next((v for v in form.terms if self._loop(v) is not None), None)
-            if worst is None:
+            found = [v for v in form.terms if v is not but and self._loop(v) is not None and self.varies(v, region)]
+            if not found:
                 break
-            loop = self._loop(worst)
+            inner = max(found, key=lambda v: self.places.places[v].region.depth)  # whose bounds the others may be in
+            loop = self._loop(inner)
             assert loop is not None
-            k = form.terms[worst]
+            k = form.terms[inner]
             up = loop.step.value > 0  # type: ignore[union-attr]
             if (k > 0) == up:  # the index is never below (above) where it starts
                 bound = self.form(loop.lower)
             else:
                 bound = self.form(loop.upper).plus(Form({}, -1 if up else 1))
-            form = form.plus(Form({worst: 1}, 0), -k).plus(bound, k)
-        return form.number >= 0 and all(k > 0 and self._size(v) for v, k in form.terms.items())
+            form = form.plus(Form({inner: 1}, 0), -k).plus(bound, k)
+        return form
 
     def _size(self, var: Var) -> bool:
         """Whether `var` is by its nature no negative number."""
@@ -252,25 +258,32 @@ class Indices:
                 return True
             if verdict:
                 return False
-        return after and all(a.terms != b.terms or a.number == b.number for a, b in pairs)
+        return after and not any(self._is_below(a, b) or self._is_below(b, a) for a, b in pairs)
 
     def _apart(self, region: Region, pairs: list[tuple[Form, Form]]) -> bool | None:
         """Whether iterations of a loop keep the first of each pair from the second of later ones: None if they may
         not, False if only within one iteration they may meet, True if they never do."""
         loop = region.owner
-        if not isinstance(loop, For):
+        if not isinstance(loop, For) or not isinstance(loop.step, Const):
             return None
         found: bool | None = None
         for a, b in pairs:
-            k = a.terms.get(loop.index, 0)
-            if not k or a.terms != b.terms or any(v is not loop.index and self.varies(v, region) for v in a.terms):
-                continue
-            ahead = (b.number - a.number) * k * (1 if is_number(loop.step, 1) else -1)
-            if ahead > 0:
-                return True
-            if ahead == 0:
-                found = False
+            for sign in (1, -1):  # the second is always above the first, or below
+                low, high = (
+                    self._least(Form({}, 0).plus(f, k), region, loop.index) for f, k in ((b, sign), (a, -sign))
+                )
+                if any(v is not loop.index and self.varies(v, region) for v in (*low.terms, *high.terms)):
+                    continue
+                gap, growth = low.plus(high), low.terms.get(loop.index, 0) * loop.step.value
+                if growth >= 0 and self.proves_not_negative(gap.plus(_ONE, -1)):
+                    return True
+                if growth > 0 and self.proves_not_negative(gap.plus(Form({}, growth - 1))):
+                    found = False
         return found
+
+    def _is_below(self, a: Form, b: Form) -> bool:
+        """Whether `a` is proved to be less than `b`."""
+        return self.proves_not_negative(b.plus(a, -1).plus(_ONE, -1))
 
     def varies(self, var: Var, region: Region) -> bool:
         """Whether `var` is defined within `region`."""
