@@ -7,6 +7,7 @@ neither can be.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -244,21 +245,28 @@ class Indices:
             return False
         if not isinstance(later, _Access) or not isinstance(node, _Access):
             return True
-        (base, mine), (other, theirs) = self.cell(node.array, node.index), self.cell(later.array, later.index)
-        if base is not other or mine is None or theirs is None:
-            return True
-        pairs = [
-            (self.form(a), self.form(b))
-            for a, b in zip(mine, theirs, strict=True)
-            if self.not_negative(a) and self.not_negative(b)
-        ]
+        pairs = self._pairs(node, later)
         for loop in loops:
             verdict = self._apart(loop, pairs)
             if verdict is None:
                 return True
             if verdict:
                 return False
-        return after and not any(self._is_below(a, b) or self._is_below(b, a) for a, b in pairs)
+        apart = [b.plus(a, -1) for a, b in pairs]
+        return after and not any(self._is_positive(f) or self._is_positive(Form({}, 0).plus(f, -1)) for f in apart)
+
+    def keeps_apart(self, one: _Access, two: _Access, region: Region) -> bool:
+        """Whether `one` never touches a cell that `two` touches in another iteration of the loop `region`."""
+        pairs = self._pairs(one, two)
+        return all(self._apart(region, p) is not None for p in (pairs, [(b, a) for a, b in pairs]))
+
+    def _pairs(self, one: _Access, two: _Access) -> list[tuple[Form, Form]]:
+        """The indices of two cells of an array at the axes where none counts from the end, if they are known."""
+        (base, mine), (other, theirs) = self.cell(one.array, one.index), self.cell(two.array, two.index)
+        if base is not other or mine is None or theirs is None:
+            return []
+        known = [(a, b) for a, b in zip(mine, theirs, strict=True) if self.not_negative(a) and self.not_negative(b)]
+        return [(self.form(a), self.form(b)) for a, b in known]
 
     def _apart(self, region: Region, pairs: list[tuple[Form, Form]]) -> bool | None:
         """Whether iterations of a loop keep the first of each pair from the second of later ones: None if they may
@@ -268,22 +276,19 @@ class Indices:
             return None
         found: bool | None = None
         for a, b in pairs:
-            for sign in (1, -1):  # the second is always above the first, or below
-                low, high = (
-                    self._least(Form({}, 0).plus(f, k), region, loop.index) for f, k in ((b, sign), (a, -sign))
-                )
-                if any(v is not loop.index and self.varies(v, region) for v in (*low.terms, *high.terms)):
+            for sign, but in itertools.product((1, -1), (loop.index, None)):  # the second is above the first, or below
+                low, high = (self._least(Form({}, 0).plus(f, k), region, but) for f, k in ((b, sign), (a, -sign)))
+                if any(v is not but and self.varies(v, region) for v in (*low.terms, *high.terms)):
                     continue
                 gap, growth = low.plus(high), low.terms.get(loop.index, 0) * loop.step.value
-                if growth >= 0 and self.proves_not_negative(gap.plus(_ONE, -1)):
+                if growth >= 0 and self._is_positive(gap):
                     return True
-                if growth > 0 and self.proves_not_negative(gap.plus(Form({}, growth - 1))):
+                if growth > 0 and self._is_positive(gap.plus(Form({}, growth))):
                     found = False
         return found
 
-    def _is_below(self, a: Form, b: Form) -> bool:
-        """Whether `a` is proved to be less than `b`."""
-        return self.proves_not_negative(b.plus(a, -1).plus(_ONE, -1))
+    def _is_positive(self, form: Form) -> bool:
+        return self.proves_not_negative(form.plus(_ONE, -1))
 
     def varies(self, var: Var, region: Region) -> bool:
         """Whether `var` is defined within `region`."""

@@ -200,11 +200,20 @@ class Accesses:
     def commute(self, own: Collection[Var] = ()) -> bool:
         old = [m for m in self.written if not self.places.within(self.places.places[m].region, self.region)]
         old = [m for m in old if m not in own]
-        return self.known and all(m not in self.read or self.private(m) for m in old)
+        return self.known and all(m not in self.read or self.private(m) or self._is_parted(m) for m in old)
 
     def private(self, memory: Var) -> bool:
         """Whether every iteration keeps to cells of its own."""
         return bool(self.coordinates(memory))
+
+    def _is_parted(self, memory: Var) -> bool:
+        """Whether no iteration writes to a cell that another one touches, unless both add to it."""
+        if memory in self.whole:
+            return False
+        cells = self.cells[memory]
+        pairs = [(a, b) for a in cells for b in cells if not isinstance(a, Load)]
+        pairs = [(a, b) for a, b in pairs if not (isinstance(a, Incr) and isinstance(b, Incr))]
+        return all(self.indices.keeps_apart(a, b, self.region) for a, b in pairs)
 
     def coordinates(self, memory: Var) -> frozenset[tuple[object, ...]]:
         """The coordinates of all its cells that no two iterations share, as functions of the iteration."""

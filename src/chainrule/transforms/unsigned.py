@@ -1,8 +1,8 @@
 """Indices that are certain not to be negative, for LLVM.
 
 A negative index counts from the end, so Numba adds the extent where an index is below 0. LLVM sees for itself that the
-index of an ascending loop is not; of others, a carried one, a descending one, one that was kept, it has to be told, or
-the loop runs scalar. A cast of an integer to its own type says so.
+index of a loop that ascends from 0 is not; of others, a carried one, a descending one, one that was kept, it has to be
+told, or the loop runs scalar. A cast of an integer to its own type says so.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from chainrule.ir.build import INT
-from chainrule.ir.nodes import Atom, Block, For, Function, If, Incr, Let, Load, Node, Store, Var, While
+from chainrule.ir.nodes import Atom, Block, Const, For, Function, If, Incr, Let, Load, Node, Store, Var, While
 from chainrule.ir.walk import is_number, nodes_of
 from chainrule.transforms.indices import Indices
 from chainrule.transforms.places import Places
@@ -80,6 +80,7 @@ class _Casts:
         return casts[atom]
 
     def _is_plain(self, var: Var) -> bool:
-        """Whether LLVM sees it: the index of an ascending loop."""
+        """Whether LLVM sees it: the index of a loop that ascends from a number."""
         owner = self.indices.places.places[var].region.owner
-        return isinstance(owner, For) and owner.index is var and is_number(owner.step, 1)
+        counts = isinstance(owner, For) and owner.index is var and is_number(owner.step, 1)
+        return counts and isinstance(owner.lower, Const)  # type: ignore[union-attr]
