@@ -3,7 +3,8 @@
 A loop over a row runs in vectors if the memory it writes to is apart from what it reads, which LLVM tests while the
 program runs. Where it can tell how the rows follow each other it tests once, before the loop around, for all rows
 together. That fails, and the loop runs scalar, if the loop around counts down, as all loops of a reverse sweep do
-(only rows that go up are compared), and if rows of one array are read and written, as in ``h[t + 1, i] = h[t, i]``.
+(only rows that go up are compared), if rows of one array are read and written, as in ``h[t + 1, i] = h[t, i]``, and if
+rows of several lengths follow each other, at a place that is carried along.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def opaque_loops(function: Function) -> frozenset[For]:
     if not outer:
         return frozenset()
     roots = roots_of(function)
-    return frozenset(n for n in outer if is_number(n.step, -1) or (is_number(n.step, 1) and _meets_itself(n, roots)))
+    down = {n for n in outer if is_number(n.step, -1)}
+    up = {n for n in outer if is_number(n.step, 1)}
+    return frozenset(down | {n for n in up if _meets_itself(n, roots) or _runs_on(n)})
 
 
 def _rows(block: Block) -> Iterator[For]:
@@ -68,6 +71,16 @@ def _meets_itself(loop: For, roots: Mapping[Var, Var]) -> bool:
         for here, written in cells.items()
         for there in cells
     )
+
+
+def _runs_on(loop: For) -> bool:
+    """Whether the loops in `loop` find cells from an integer that it carries."""
+    moving = {c.param for c in loop.carries if c.param.type.dtype == "int64"}
+    for node in nodes_of(loop.body) if moving else ():
+        if isinstance(node, Let) and not moving.isdisjoint(v for v in node.args if isinstance(v, Var)):
+            moving.add(node.out)
+    cells = (n for row in _rows(loop.body) for n in nodes_of(row.body) if isinstance(n, (Load, Store, Incr)))
+    return any(not moving.isdisjoint(i for i in n.index if isinstance(i, Var)) for n in cells)
 
 
 def _depending(loop: For) -> tuple[set[Var], dict[Var, Atom]]:

@@ -193,13 +193,15 @@ class View(Node):
 class Alloc(Node):
     """``out`` = a new C-contiguous array of extents `shape`, filled with the constant `fill`, or not at all.
 
-    `kept` says that a reverse sweep finds there what the primal one has computed.
+    `kept` says that a reverse sweep finds there what the primal one has computed. So many of the first axes as are
+    `numbered` have the numbers of iterations for indices, which are never negative.
     """
 
     out: Var
     shape: tuple[Atom, ...]
     fill: Const | None = None
     kept: bool = False
+    numbered: int = 0
 
 
 @dataclass(eq=False, slots=True)

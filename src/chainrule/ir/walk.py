@@ -232,7 +232,7 @@ class Renaming:
                 return View(self.new(node.out), array, node.kind, items, line=line)
             case Alloc():
                 shape = many(node.shape)
-                return Alloc(self.new(node.out), shape, node.fill, node.kept, line=line)
+                return Alloc(self.new(node.out), shape, node.fill, node.kept, node.numbered, line=line)
             case Copy():
                 array = a(node.array)
                 return Copy(self.new(node.out), array, line=line)

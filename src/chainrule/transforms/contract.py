@@ -133,7 +133,8 @@ class _Rows(Substitution):
     def node(self, node: Node) -> Node:
         if isinstance(node, Alloc) and node in self.axes:
             row, axis = self.rows[node.out]
-            return dataclasses.replace(node, out=row, shape=_without(node.shape, axis))
+            numbered = node.numbered - (axis < node.numbered)
+            return dataclasses.replace(node, out=row, shape=_without(node.shape, axis), numbered=numbered)
         if isinstance(node, _Access) and node.array in self.rows:
             row, axis = self.rows[node.array]
             return dataclasses.replace(node, array=row, index=_without(node.index, axis))

@@ -288,8 +288,9 @@ class _Rows(Substitution):
         nodes: list[Node] = []
         for node in block:
             if isinstance(node, Alloc) and node.out in self.rooms:
-                room = dataclasses.replace(node, out=self.rooms[node.out], shape=self._shape(node))
-                nodes.append(room)
+                shape = self._shape(node)
+                numbered = min(node.numbered, len(shape) - len(self.shape))
+                nodes.append(dataclasses.replace(node, out=self.rooms[node.out], shape=shape, numbered=numbered))
             elif isinstance(node, Load) and node.array in self.kept:
                 nodes += self._read(node)
             elif not (isinstance(node, Store) and node.array in self.kept) and not self._is_version(node):

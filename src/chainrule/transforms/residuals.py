@@ -365,8 +365,9 @@ class Residuals:
         exact = isinstance(node, For) and not frame.owner.runs_on
         first = self._size(node, frame.home) if exact else integer(0)  # type: ignore[arg-type]
         assert first is not None
+        numbered = 1 + len(frame.sizes)
         for array in frame.arrays.values():
-            build.emit(Alloc(array, (first, *frame.sizes), kept=True))
+            build.emit(Alloc(array, (first, *frame.sizes), kept=True, numbered=numbered))
         for rows, born in frame.lives.items():
             extents = self._extents(born, frame)
-            build.emit(Alloc(rows, (first, *frame.sizes, *extents), born.fill, kept=True))  # type: ignore[arg-type]
+            build.emit(Alloc(rows, (first, *frame.sizes, *extents), born.fill, True, numbered))  # type: ignore[arg-type]

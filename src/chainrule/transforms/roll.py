@@ -23,6 +23,7 @@ from chainrule.ir.nodes import (
     For,
     Function,
     If,
+    Incr,
     Load,
     Node,
     Scalar,
@@ -95,7 +96,8 @@ class _Window:
         self.enters, self.leaves = max(ways) * self.step, min(ways) * self.step
         self.is_certain = {self.enters, self.leaves} <= always
         self.written = [w for w, (_, n) in zip(ways, found, strict=True) if not isinstance(n, Load)]
-        self.read = [w for w, (_, n) in zip(ways, found, strict=True) if isinstance(n, Load)]
+        plain = any(not isinstance(n, Incr) for _, n in found)  # else `fission` makes vectors of the additions
+        self.read = [w for w, (_, n) in zip(ways, found, strict=True) if isinstance(n, (Load, Incr) if plain else Load)]
         first = next(n for spot, n in found if spot.offset == self.enters)
         self.is_stored_first = isinstance(first, Store) and first in loop.body.nodes
         self.width = max(ways) - min(ways)

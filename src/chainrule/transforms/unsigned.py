@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from chainrule.ir.build import INT
-from chainrule.ir.nodes import Atom, Block, Const, For, Function, If, Incr, Let, Load, Node, Store, Var, While
+from chainrule.ir.nodes import Alloc, Atom, Block, Const, For, Function, If, Incr, Let, Load, Node, Store, Var, While
 from chainrule.ir.walk import is_number, nodes_of
 from chainrule.transforms.indices import Indices
 from chainrule.transforms.places import Places
@@ -55,7 +55,8 @@ class _Casts:
         made, casts = Block(), dict[Var, Var]()
         for node in block:
             if loops and isinstance(node, (Load, Store, Incr)):
-                index = tuple(self.cast(a, made, casts) for a in node.index)
+                known = self.numbered(node.array)
+                index = tuple(self.cast(a, k < known, made, casts) for k, a in enumerate(node.index))
                 node = node if index == node.index else dataclasses.replace(node, index=index)
             made.nodes.append(self.node(node, loops))
         return made
@@ -70,9 +71,14 @@ class _Casts:
                 return dataclasses.replace(node, body=self.block(body, True))
         return node
 
-    def cast(self, atom: Atom, made: Block, casts: dict[Var, Var]) -> Atom:
-        """`atom`, or its cast, written to the block that is being made."""
-        if not isinstance(atom, Var) or self._is_plain(atom) or not self.indices.not_negative(atom):
+    def numbered(self, array: Var) -> int:
+        """How many indices of `array`, from the first, are numbers of iterations."""
+        node = self.indices.places.places[array].node
+        return node.numbered if isinstance(node, Alloc) else 0
+
+    def cast(self, atom: Atom, known: bool, made: Block, casts: dict[Var, Var]) -> Atom:
+        """`atom`, or its cast, written to the block that is being made; `known` not to be negative, or to be proved."""
+        if not isinstance(atom, Var) or self._is_plain(atom) or not (known or self.indices.not_negative(atom)):
             return atom
         if atom not in casts:
             casts[atom] = Var("i", INT)
