@@ -38,6 +38,7 @@ from chainrule.native.workspace import pooled, with_workspace
 from chainrule.transforms.contract import contracted
 from chainrule.transforms.expand import expanded
 from chainrule.transforms.fission import fissioned
+from chainrule.transforms.flat import flattened
 from chainrule.transforms.forward import jvp
 from chainrule.transforms.gather import gathered
 from chainrule.transforms.interchange import interchanged
@@ -263,7 +264,7 @@ def tuned(function: Any, options: dict[str, Any]) -> Any:
     sums = options["fastmath"] is not False
     function = stretched(replayed(expanded(contracted(function))))
     function = interchanged(gathered(function)) if sums else function
-    return fissioned(rolled(function), sums=sums)
+    return flattened(fissioned(rolled(function), sums=sums))
 
 
 def _one(results: tuple[Any, ...]) -> Any:
