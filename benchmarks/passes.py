@@ -179,6 +179,43 @@ def oscillator(p, force):
 # -- passes --------------------------------------------------------------------------------------------
 
 
+def option(price: float, volatility: float, steps: int) -> float:
+    """A call option in a binomial tree, backwards in time, in place."""
+    t = 1 / steps
+    up = np.exp(volatility * np.sqrt(t))
+    p = (np.exp(0.03 * t) - 1 / up) / (up - 1 / up)
+    discount = np.exp(-0.03 * t)
+    value = np.zeros(steps + 1)
+    for i in range(steps + 1):
+        value[i] = max(price * up ** (2 * i - steps) - 100.0, 0.0)
+    for k in range(steps - 1, -1, -1):
+        for i in range(k + 1):
+            value[i] = discount * (p * value[i + 1] + (1 - p) * value[i])
+    return value[0]
+
+
+def orthogonalised(a):
+    """The logarithm of the volume that the columns of `a` span, by the modified Gram-Schmidt process."""
+    n, m = a.shape
+    q = a.copy()
+    volume = 0.0
+    for k in range(m):
+        s = 0.0
+        for i in range(n):
+            s += q[i, k] * q[i, k]
+        length = np.sqrt(s)
+        volume += np.log(length)
+        for i in range(n):
+            q[i, k] /= length
+        for j in range(k + 1, m):
+            s = 0.0
+            for i in range(n):
+                s += q[i, k] * q[i, j]
+            for i in range(n):
+                q[i, j] -= s * q[i, k]
+    return volume
+
+
 def _without(where: str) -> Callable[[], Any]:
     """What takes away a pass from function to function."""
     return lambda: mock.patch(f"chainrule.{where}", lambda function, *rest, **options: function)
@@ -209,6 +246,8 @@ PASSES: dict[str, Callable[[], Any]] = {
     "what a branch reads is read before it": _without_change("transforms.interchange.lifted"),
     "memory begins where cache lines do": lambda: mock.patch("chainrule.native.workspace._aligned", np.empty),
     "small arrays are scalars": _with_small_arrays,
+    "cells are handed to the next iteration": _without("native.jit.rolled"),
+    "tables that grow are one row": _without("native.jit.flattened"),
     "rows are filled where they are kept": _without("native.jit.expanded"),
     "cheap elements are computed again": _without("native.jit.replayed"),
     "loops that add to the same cells are one": _without("native.jit.gathered"),
@@ -233,7 +272,8 @@ class Case(NamedTuple):
 
 def cases() -> Iterator[Case]:
     rng = np.random.default_rng(0)
-    zeros, guards, steps, beside, abreast, recur, lift, lines, small, filled, again, one, powers, rows, *deep = PASSES
+    zeros, guards, steps, beside, abreast, recur, lift, lines, small, *others = PASSES
+    handed, flat, filled, again, one, powers, rows, *deep = others
     normal, square = rng.normal, rng.normal(size=(50, 50))
     yield Case(zeros, "Runge-Kutta, 1000 × 100", ode.objective, ode.data((1000, 100)), ode.ARGNUMS)
     points = normal(size=(5000, 4)), normal(size=(10, 4))
@@ -257,11 +297,15 @@ def cases() -> Iterator[Case]:
     yield Case(lines, mixture.format(*size), gmm.objective, gmm.data(size), gmm.ARGNUMS)
     yield Case(small, "Kalman filter, 2 states, 2000", kalman, (normal(size=2000), np.array([0.1, 0.5])), (1,))
     yield Case(small, "Lorenz's equations, 2000 steps", lorenz, (np.array([10.0, 28.0, 8 / 3]), 2000))
+    yield Case(handed, "option in a binomial tree, 500 steps", option, (101.5, 0.2, 500), (0, 1))
+    yield Case(abreast, "Gram-Schmidt process, 80 × 40", orthogonalised, (normal(size=(80, 40)),))
+    yield Case(flat, "Gram-Schmidt process, 80 × 40", orthogonalised, (normal(size=(80, 40)),))
     for what in (filled, again, one):
         yield Case(what, "Runge-Kutta, 1000 × 100", ode.objective, ode.data((1000, 100)), ode.ARGNUMS)
     fit = normal(size=16), rng.uniform(-1, 1, 500), normal(size=500)
     yield Case(powers, "least squares with t**j, 500 × 16", polynomial, fit)
     yield Case(rows, "Runge-Kutta, 1000 × 100", ode.objective, ode.data((1000, 100)), ode.ARGNUMS)
+    yield Case(rows, "option in a binomial tree, 500 steps", option, (101.5, 0.2, 500), (0, 1))
     yield Case(rows, "lstm, 2 × 1024", lstm.objective, lstm.data((2, 1024)), lstm.ARGNUMS)
     yield Case(rows, "Cholesky's factor by loops, 50", factor, (square @ square.T + 50 * np.eye(50),))
     for what in deep:

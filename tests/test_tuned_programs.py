@@ -68,4 +68,4 @@ def test_random_programs(first: int) -> None:
             with contextlib.suppress(ChainruleError):
                 done += compare(cr.jit(g, backend="interpreter"), module.arguments)
         module.close()
-    assert done >= 5
+    assert done >= 5 or EVERY

@@ -36,6 +36,7 @@ from chainrule.native.traced import call_traced
 from chainrule.native.verify import compared
 from chainrule.native.workspace import pooled, with_workspace
 from chainrule.transforms.contract import contracted
+from chainrule.transforms.edges import parted_at_edges
 from chainrule.transforms.expand import expanded
 from chainrule.transforms.fission import fissioned
 from chainrule.transforms.flat import flattened
@@ -264,7 +265,7 @@ def tuned(function: Any, options: dict[str, Any]) -> Any:
     sums = options["fastmath"] is not False
     function = stretched(replayed(expanded(contracted(function))))
     function = interchanged(gathered(function)) if sums else function
-    return flattened(fissioned(rolled(function), sums=sums))
+    return flattened(fissioned(rolled(parted_at_edges(function)), sums=sums))
 
 
 def _one(results: tuple[Any, ...]) -> Any:
