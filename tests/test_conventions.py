@@ -342,6 +342,23 @@ def test_second_derivatives_of_measures(backend: str) -> None:
     np.testing.assert_allclose(both[1], np.diag([0.5, 0.5, 0.0]), atol=1e-15)
 
 
+@pytest.mark.parametrize("backend", ["interpreter", "python"])
+@pytest.mark.parametrize(
+    ("largest", "values"),
+    [(np.max, [1.0, 3.0, 3.0]), (np.max, [np.inf, 0.0, np.inf]), (np.min, [-np.inf, -np.inf]), (np.max, [-0.0, -1.0])],
+)
+def test_elements_that_are_all_the_largest_share(largest: Any, values: list[float], backend: str) -> None:
+    x, f = np.array(values), lambda x: largest(x)
+    top = largest(x)
+    value, slopes = cr.jit(cr.value_and_grad(f), backend=backend)(x)
+    assert value == top
+    assert np.signbit(value) == np.signbit(top)
+    np.testing.assert_array_equal(slopes, (x == top) / np.sum(x == top))
+    np.testing.assert_array_equal(cr.grad(largest)(x), slopes)
+    with pytest.raises(ValueError, match="no identity"):
+        cr.jit(f, backend=backend)(np.zeros(0))
+
+
 def test_ties_of_sorted_values() -> None:
     slopes = lambda x: cr.grad(lambda x: np.sum(np.sort(x) * np.array([1.0, 2.0])))(x)
     np.testing.assert_allclose(slopes(np.ones(2)), [1.5, 1.5])

@@ -197,6 +197,48 @@ def gathered(a: Any, at: Any) -> Any:
     return s
 
 
+def peaks(a: Any) -> Any:
+    """What raises asks the same in every iteration."""
+    s, v = 0.0, np.zeros(a.shape[0])
+    for j in range(a.shape[1]):
+        for i in range(a.shape[0]):
+            v[i] = a[i, j] * a[i, j]
+        top = np.max(v)
+        s += top + np.log(np.sum(np.exp(v - top)))
+    return s
+
+
+def refusing(a: Any) -> Any:
+    """What raises asks each iteration something else."""
+    s = 0.0
+    for j in range(a.shape[1]):
+        t = 1.0
+        for i in range(a.shape[0]):
+            t *= a[i, j]
+        if t > 1e9:
+            raise ValueError("too much")
+        s += t
+    return s
+
+
+def after_others(a: Any) -> Any:
+    """The columns right of the first are changed by it, and add to one cell of it."""
+    u = a.copy()
+    for j in range(1, a.shape[1]):
+        for i in range(a.shape[0]):
+            u[i, j] -= u[i, 0] * u[i, j]
+    return np.sum(u * u)
+
+
+def before_others(a: Any) -> Any:
+    """Every column is read by the next."""
+    u = a.copy()
+    for j in range(1, a.shape[1]):
+        for i in range(a.shape[0]):
+            u[i, j] -= u[i, j - 1] * u[i, j]
+    return np.sum(u * u)
+
+
 A, B = _RNG.normal(size=(3, 4)), _RNG.normal(size=(4, 7))
 CASES: list[tuple[Any, tuple[Any, ...], int]] = [
     (product, (A, B), 1),
@@ -214,6 +256,10 @@ CASES: list[tuple[Any, tuple[Any, ...], int]] = [
     (in_a_condition, (B,), 0),
     (triangle, (B.T @ B,), 0),
     (rows, (B,), 0),
+    (peaks, (B,), 1),
+    (refusing, (B,), 0),
+    (after_others, (B,), 1),
+    (before_others, (B,), 0),
     (gathered, (B, np.array([0, 2, 1, 1, 6, 3, 3])), 1),
 ]
 

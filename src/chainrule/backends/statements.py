@@ -184,7 +184,7 @@ class Writer:
             self.emit(f"{target} {symbol}= {right}")
         elif symbol in ("+", "*") and right == target:
             self.emit(f"{target} {symbol}= {left}")
-        else:
+        elif value.text != target:
             self.emit(f"{target} = {value.text}")
 
     def writing(self, node: Node) -> None:

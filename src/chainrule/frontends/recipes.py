@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.eager.custom import stop_gradient
+
 __all__: list[str] = []
 
 
@@ -37,27 +39,38 @@ def argmin(x: Any) -> Any:
     return best
 
 
-def tied(x: Any, best: Any) -> Any:
+def shared(x: Any, top: Any) -> Any:
+    """`top`, whose derivative is the mean of those of the elements that are as large; it is asked in no branch."""
     if x.dtype == int or x.dtype == bool:
-        return x[best]
+        return top
+    top = stop_gradient(top)
     count = 0
     for k in range(x.shape[0]):
-        if x[k] == x[best]:
-            count += 1
-    value = x[best]
-    if count > 1 and np.isfinite(x[best]):
-        for k in range(x.shape[0]):
-            if x[k] == x[best]:
-                value += (x[k] - x[best]) / count
+        count += (x[k] == top) | (x[k] != x[k])
+    base = np.where(np.isfinite(top), top, 0.0)
+    value = base
+    for k in range(x.shape[0]):
+        if (x[k] == top) | (x[k] != x[k]):
+            value -= (base - x[k]) / count  # less 0.0: it keeps its sign if it is zero
     return value
 
 
 def largest(x: Any) -> Any:
-    return tied(x, argmax(x))
+    if x.shape[0] == 0:
+        raise ValueError("zero-size array to reduction operation maximum which has no identity")
+    top = x[0]
+    for k in range(1, x.shape[0]):
+        top = np.maximum(top, x[k])
+    return shared(x, top)
 
 
 def smallest(x: Any) -> Any:
-    return tied(x, argmin(x))
+    if x.shape[0] == 0:
+        raise ValueError("zero-size array to reduction operation minimum which has no identity")
+    top = x[0]
+    for k in range(1, x.shape[0]):
+        top = np.minimum(top, x[k])
+    return shared(x, top)
 
 
 def ptp(x: Any, axis: Any = None, *, keepdims: Any = False) -> Any:

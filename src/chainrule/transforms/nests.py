@@ -17,6 +17,7 @@ from chainrule.ir.nodes import (
     Atom,
     Block,
     Carry,
+    Check,
     Const,
     Dim,
     For,
@@ -26,6 +27,8 @@ from chainrule.ir.nodes import (
     Let,
     Load,
     Node,
+    Print,
+    Raise,
     Scalar,
     Slice,
     Store,
@@ -60,22 +63,28 @@ class Program:
     def scratch(self) -> Scratch:
         return Scratch(self.function, self.indices)
 
+    @functools.cached_property
+    def is_seen(self) -> bool:
+        """Whether it can be seen how far the function came before it raised."""
+        return bool(self.function.writes) or any(isinstance(n, Print) for n in nodes_of(self.function.body))
+
     def nest(self, loop: For) -> Nest | None:
         """The nest of `loop`; None if its iterations cannot run side by side."""
         if loop not in self.nests:
             known = loop.body in self.places.regions  # a condition of a `while` is no region
-            made = Nest(self, loop) if known and _is_written_so(loop) else None
+            made = Nest(self, loop) if known and _is_written_so(loop, self.is_seen) else None
             self.nests[loop] = made if made is not None and made.is_allowed() else None
         return self.nests[loop]
 
 
-def _is_written_so(loop: For) -> bool:
+def _is_written_so(loop: For, is_seen: bool) -> bool:
     """Whether `loop` consists of what may run side by side, with loops in it."""
     unit = is_number(loop.step, 1) or is_number(loop.step, -1)
     if not unit or loop.parallel or not any(isinstance(n, (For, If)) for n in loop.body):
         return False
     nodes = nodes_of(loop.body)
-    return len(nodes) <= _LARGEST and any(isinstance(n, For) for n in nodes) and all(map(_is_plain, nodes))
+    plain = all(_is_plain(n) or (isinstance(n, (Check, Raise)) and not is_seen) for n in nodes)
+    return len(nodes) <= _LARGEST and any(isinstance(n, For) for n in nodes) and plain
 
 
 def _is_plain(node: Node) -> bool:
@@ -242,9 +251,14 @@ class Nest:
                 case If(test=test, then=then, orelse=orelse):
                     deep = nodes_of(then, orelse)
                     if self.is_lane(test):
-                        if any(isinstance(n, (For, Alloc, View)) for n in deep) or not self._adds_plainly(node):
+                        if any(isinstance(n, (For, Alloc, View, Check, Raise)) for n in deep):
+                            return False
+                        if not self._adds_plainly(node):
                             return False
                     elif not self._is_shaped(then) or not self._is_shaped(orelse):
+                        return False
+                case Check() | Raise():  # one asks for all
+                    if any(map(self.is_lane, reads(node))):
                         return False
                 case Alloc(shape=shape):
                     if any(self.outside(Builder(), a, True) is None for a in shape) and node.out in self.lanes:
