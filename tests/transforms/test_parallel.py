@@ -169,6 +169,29 @@ def test_gradients_add_up_what_is_shared() -> None:
         np.testing.assert_allclose(mine, expected, rtol=1e-13)
 
 
+def one_sided(x):
+    """The first ones are changed by the others, and add to them on the way back."""
+    v = x.copy()
+    for i in range(4):
+        s = 0.0
+        for j in range(4, len(v)):
+            s += np.sin(v[j] * v[i])
+        v[i] = s
+    return np.sum(v * v)
+
+
+@pytest.mark.parametrize("derivative", [False, True])
+def test_cells_of_one_array_on_two_sides(derivative: bool) -> None:
+    f = cr.grad(one_sided) if derivative else one_sided
+    function = check(parallelised(program(f, X), 3))
+    nests = [n for n in nodes_of(function.body) if isinstance(n, For) and any(isinstance(m, For) for m in n.body)]
+    assert (
+        bool(nests) == derivative
+    )  # where an array is added to, and other cells of it stored, the loop is not divided
+    (got,) = evaluate(function, [X.copy()])
+    np.testing.assert_allclose(got, f(X), rtol=1e-12)
+
+
 def test_what_the_order_of_writes_decides_stays() -> None:
     def last(x):
         y = np.zeros(3)

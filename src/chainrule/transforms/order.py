@@ -47,14 +47,18 @@ class Order:
         self.same: dict[Var, Atom] = {}  # what is only handed on -> where it comes from
         self._hand_on(function.body)
 
-    def is_free(self, loop: For, own: Collection[Var] = ()) -> bool:
-        """Whether the iterations of `loop` may be run in any order, if each has memory of its `own`."""
+    def is_free(self, loop: For, own: Collection[Var] = (), apart: bool = False) -> bool:
+        """Whether the iterations of `loop` may be run in any order, if each has memory of its `own`.
+
+        If they are to be `apart`, they only add to a memory, or each of them keeps to cells of its own there.
+        """
         sums = all(self._is_sum(loop.body, c.param, c.next, self._nexts(loop)) for c in self._live(loop))
-        return sums and Accesses(loop, self.indices).commute(own)
+        return sums and Accesses(loop, self.indices).commute(own, apart)
 
     def keeps_apart(self, loop: For, memory: Var) -> bool:
-        """Whether no two iterations of `loop` touch the same cell of `memory`."""
-        return Accesses(loop, self.indices).private(memory)
+        """Whether no iteration of `loop` writes to a cell of `memory` that another one touches."""
+        accesses = Accesses(loop, self.indices)
+        return accesses.private(memory) or accesses.is_parted(memory, True)
 
     def _live(self, loop: For | While) -> list[Carry]:
         return [c for c in loop.carries if c.param not in self.same]
@@ -197,22 +201,23 @@ class Accesses:
     def _cell(self, node: Load | Store | Incr, array: Var) -> None:
         self.cells.setdefault(self.places.memory(array), []).append(node)
 
-    def commute(self, own: Collection[Var] = ()) -> bool:
+    def commute(self, own: Collection[Var] = (), apart: bool = False) -> bool:
         old = [m for m in self.written if not self.places.within(self.places.places[m].region, self.region)]
         old = [m for m in old if m not in own]
-        return self.known and all(m not in self.read or self.private(m) or self._is_parted(m) for m in old)
+        return self.known and all(m not in self.read or self.private(m) or self.is_parted(m, apart) for m in old)
 
     def private(self, memory: Var) -> bool:
         """Whether every iteration keeps to cells of its own."""
         return bool(self.coordinates(memory))
 
-    def _is_parted(self, memory: Var) -> bool:
-        """Whether no iteration writes to a cell that another one touches, unless both add to it."""
+    def is_parted(self, memory: Var, apart: bool) -> bool:
+        """Whether no iteration writes to a cell that another one touches, unless both add to it; not even so if they
+        are to be `apart`."""
         if memory in self.whole:
             return False
         cells = self.cells[memory]
         pairs = [(a, b) for a in cells for b in cells if not isinstance(a, Load)]
-        pairs = [(a, b) for a, b in pairs if not (isinstance(a, Incr) and isinstance(b, Incr))]
+        pairs = [(a, b) for a, b in pairs if apart or not (isinstance(a, Incr) and isinstance(b, Incr))]
         return all(self.indices.keeps_apart(a, b, self.region) for a, b in pairs)
 
     def coordinates(self, memory: Var) -> frozenset[tuple[object, ...]]:

@@ -99,7 +99,12 @@ class _Divider:
         if known and self._work(loop.body) * _trips(loop) < _WORK:
             return False
         plain = all(c.param not in self.order.same and c.param.type.dtype != "bool" for c in loop.carries)
-        return plain and isinstance(loop.step, Const) and abs(loop.step.value) == 1 and self.order.is_free(loop)
+        return (
+            plain
+            and isinstance(loop.step, Const)
+            and abs(loop.step.value) == 1
+            and self.order.is_free(loop, apart=True)
+        )
 
     def _work(self, block: Block) -> int:
         """About how many operations an iteration makes."""
