@@ -194,6 +194,18 @@ def option(price: float, volatility: float, steps: int) -> float:
     return value[0]
 
 
+def ring(u, steps):
+    """A nonlinear wave on a ring, whose cells have neighbours by their indices' remainders."""
+    n = len(u)
+    u, new = u.copy(), np.empty(n)
+    for _ in range(steps):
+        for i in range(n):
+            new[i] = u[i] - 0.1 * u[i] * (u[(i + 1) % n] - u[(i - 1) % n])
+        for i in range(n):
+            u[i] = new[i]
+    return np.sum(u * u)
+
+
 def orthogonalised(a):
     """The logarithm of the volume that the columns of `a` span, by the modified Gram-Schmidt process."""
     n, m = a.shape
@@ -246,6 +258,7 @@ PASSES: dict[str, Callable[[], Any]] = {
     "what a branch reads is read before it": _without_change("transforms.interchange.lifted"),
     "memory begins where cache lines do": lambda: mock.patch("chainrule.native.workspace._aligned", np.empty),
     "small arrays are scalars": _with_small_arrays,
+    "edges have loops of their own": _without("native.jit.parted_at_edges"),
     "cells are handed to the next iteration": _without("native.jit.rolled"),
     "tables that grow are one row": _without("native.jit.flattened"),
     "rows are filled where they are kept": _without("native.jit.expanded"),
@@ -273,7 +286,7 @@ class Case(NamedTuple):
 def cases() -> Iterator[Case]:
     rng = np.random.default_rng(0)
     zeros, guards, steps, beside, abreast, recur, lift, lines, small, *others = PASSES
-    handed, flat, filled, again, one, powers, rows, *deep = others
+    edges, handed, flat, filled, again, one, powers, rows, *deep = others
     normal, square = rng.normal, rng.normal(size=(50, 50))
     yield Case(zeros, "Runge-Kutta, 1000 × 100", ode.objective, ode.data((1000, 100)), ode.ARGNUMS)
     points = normal(size=(5000, 4)), normal(size=(10, 4))
@@ -297,6 +310,7 @@ def cases() -> Iterator[Case]:
     yield Case(lines, mixture.format(*size), gmm.objective, gmm.data(size), gmm.ARGNUMS)
     yield Case(small, "Kalman filter, 2 states, 2000", kalman, (normal(size=2000), np.array([0.1, 0.5])), (1,))
     yield Case(small, "Lorenz's equations, 2000 steps", lorenz, (np.array([10.0, 28.0, 8 / 3]), 2000))
+    yield Case(edges, "wave on a ring, 1000 × 50", ring, (0.1 * normal(size=1000), 50))
     yield Case(handed, "option in a binomial tree, 500 steps", option, (101.5, 0.2, 500), (0, 1))
     yield Case(abreast, "Gram-Schmidt process, 80 × 40", orthogonalised, (normal(size=(80, 40)),))
     yield Case(flat, "Gram-Schmidt process, 80 × 40", orthogonalised, (normal(size=(80, 40)),))
